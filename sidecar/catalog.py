@@ -1,0 +1,208 @@
+"""The catalog as typed models: parsed from Copilot's ``/models``, trusting nothing in it.
+
+A field of a wrong type counts as missing. An item without a usable id is refused with a reason; only
+an answer that as a whole cannot be a catalog is an error. Pure; the order of the items has no effect.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar import prices
+from sidecar.errors import BadAnswer
+from sidecar.prices import Prices
+from sidecar.text import printable
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")
+LONGEST_ID = 128
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Token limits; None where the catalog names none."""
+
+    window: int | None = None
+    prompt: int | None = None
+    output: int | None = None
+
+
+@dataclass(frozen=True)
+class Supports:
+    """What a model can do. True or False as the catalog says, None where it says nothing at all."""
+
+    vision: bool | None = None
+    tool_calls: bool | None = None
+    parallel_tool_calls: bool | None = None
+    structured_outputs: bool | None = None
+    streaming: bool | None = None
+    adaptive_thinking: bool | None = None
+    efforts: tuple[str, ...] | None = None
+    min_thinking_budget: int | None = None
+    max_thinking_budget: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the catalog."""
+
+    id: str
+    type: str
+    endpoints: tuple[str, ...] | None
+    picker: bool
+    policy: str
+    preview: bool
+    name: str
+    vendor: str
+    category: str
+    family: str
+    version: str
+    deprecation_date: str
+    limits: Limits
+    supports: Supports
+    prices: Prices | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something in the catalog that is no model, and why; ``label`` is safe to show."""
+
+    label: str
+    reason: str
+
+
+def items(payload: object) -> list[Item]:
+    """The items of a catalog answer. Raises BadAnswer when it is empty or no catalog at all."""
+    data = payload.get("data") if isinstance(payload, Mapping) else None
+    if not isinstance(data, list):
+        raise BadAnswer("the catalog has no list of models in `data`")
+    found = [item for item in data if isinstance(item, Mapping)]
+    if not any(id_problem(item.get("id")) is None for item in found):
+        raise BadAnswer("the catalog holds not one model")
+    return found
+
+
+def parse(found: Iterable[Item]) -> tuple[list[Model], list[Refused]]:
+    """Typed models in the order of their ids, and what was refused.
+
+    Of several items with one id that item stays that is in the picker, then the one with the highest
+    ``version``, then the one whose JSON sorts first.
+    """
+    refused: list[Refused] = []
+    chosen: dict[str, tuple[Any, Item]] = {}
+    for item in sorted(found, key=_canonical):
+        problem = id_problem(item.get("id"))
+        if problem is not None:
+            refused.append(Refused(printable(item.get("id"), 40), problem))
+            continue
+        rank = (item.get("model_picker_enabled") is True, _text(item, "version"))
+        if item["id"] in chosen:
+            refused.append(Refused(item["id"], "listed more than once"))
+            if rank <= chosen[item["id"]][0]:
+                continue
+        chosen[item["id"]] = (rank, item)
+    return [_model(chosen[key][1]) for key in sorted(chosen)], refused
+
+
+def id_problem(value: object) -> str | None:
+    """Why ``value`` cannot be a model's id; None when it can. YAML, shells and terminals must be safe."""
+    if not isinstance(value, str) or not value:
+        return "has no id"
+    if len(value) > LONGEST_ID:
+        return f"its id is longer than {LONGEST_ID} characters"
+    if not _ID.fullmatch(value):
+        return "its id has characters that no model id has"
+    return None
+
+
+def _model(item: Item) -> Model:
+    capabilities = _mapping(item, "capabilities")
+    limits = _mapping(capabilities, "limits")
+    endpoints = item.get("supported_endpoints")
+    return Model(
+        id=item["id"],
+        type=_text(capabilities, "type") or "chat",
+        endpoints=tuple(text for text in endpoints if isinstance(text, str)) if isinstance(endpoints, list) else None,
+        picker=item.get("model_picker_enabled") is True,
+        policy=_text(_mapping(item, "policy"), "state") or "enabled",
+        preview=item.get("preview") is True,
+        name=_text(item, "name"),
+        vendor=_text(item, "vendor"),
+        category=_text(item, "model_picker_category"),
+        family=_text(capabilities, "family"),
+        version=_text(item, "version"),
+        deprecation_date=_deprecation(item.get("warning_messages")),
+        limits=Limits(
+            _count(limits, "max_context_window_tokens"),
+            _count(limits, "max_prompt_tokens"),
+            _count(limits, "max_output_tokens"),
+        ),
+        supports=_supports(capabilities.get("supports")),
+        prices=prices.parse(item.get("billing")),
+    )
+
+
+def _supports(value: object) -> Supports:
+    """A flag that is missing from ``supports`` is a no: Copilot lists what a model can do."""
+    if not isinstance(value, Mapping):
+        return Supports()
+    efforts = value.get("reasoning_effort")
+    streaming = value.get("streaming")
+    return Supports(
+        vision=value.get("vision") is True,
+        tool_calls=value.get("tool_calls") is True,
+        parallel_tool_calls=value.get("parallel_tool_calls") is True,
+        structured_outputs=value.get("structured_outputs") is True,
+        streaming=streaming if isinstance(streaming, bool) else None,
+        adaptive_thinking=value.get("adaptive_thinking") is True,
+        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}))
+        if isinstance(efforts, list)
+        else (),
+        min_thinking_budget=_count(value, "min_thinking_budget"),
+        max_thinking_budget=_count(value, "max_thinking_budget"),
+    )
+
+
+_MONTHS = [
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+]
+
+
+def _deprecation(messages: object) -> str:
+    """The date (YYYY-MM-DD) in a deprecation warning's text, empty where there is none."""
+    for message in messages if isinstance(messages, list) else []:
+        if isinstance(message, Mapping) and message.get("code") in {"model_pending_deprecation", "model_deprecated"}:
+            text = _text(message, "message", 2000)
+            if iso := re.search(r"\b(20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b", text):
+                return iso[0]
+            if spelled := re.search(rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}}),? (20\d\d)\b", text):
+                return f"{spelled[3]}-{_MONTHS.index(spelled[1]) + 1:02d}-{int(spelled[2]):02d}"
+    return ""
+
+
+def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(parent: Mapping[str, Any], key: str, limit: int = 120) -> str:
+    value = parent.get(key)
+    return _clean(value, limit) if isinstance(value, str) else ""
+
+
+def _clean(text: str, limit: int = 120) -> str:
+    return printable(" ".join(text.split()), limit)
+
+
+def _count(parent: Mapping[str, Any], key: str) -> int | None:
+    value = parent.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12 else None
+
+
+def _canonical(item: Item) -> str:
+    return json.dumps(item, sort_keys=True, default=str)

@@ -1,0 +1,1 @@
+../entrypoint/litellm_hot_reload.py

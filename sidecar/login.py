@@ -1,0 +1,210 @@
+"""The GitHub device login: shows a code, waits for the person, stores the access token.
+
+The only step that writes to the token directory. It never prints a token, and it never replaces a
+token that still works.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from sidecar import auth, github
+from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, UpstreamError
+from sidecar.settings import Secret, Settings
+from sidecar.text import masked, printable
+from sidecar.transport import retrying, send
+
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+CODES = 4
+"""Device codes shown before giving up; each is good for some 15 minutes."""
+ANNOUNCE_EVERY = 15.0
+"""Seconds between two lines of the countdown."""
+
+_REASONS = {
+    "access_denied": "the login was declined in the browser",
+    "device_flow_disabled": "the OAuth app does not allow device logins (device_flow_disabled)",
+    "incorrect_client_credentials": "GitHub does not know the OAuth app in GITHUB_COPILOT_CLIENT_ID",
+    "incorrect_device_code": "GitHub does not know the device code any more",
+}
+
+
+@dataclass(frozen=True)
+class _Code:
+    device_code: str
+    user_code: str
+    address: str
+    expires_in: float
+    interval: float
+
+
+def login(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False) -> None:
+    """Make sure that the token directory holds a working access token.
+
+    Raises LoginNeeded (declined, or not confirmed in time), AccessRefused, UpstreamError, StorageError,
+    Stopped.
+    """
+
+    def say(text: str) -> None:
+        print(text, file=out, flush=True)
+
+    if _already(settings, stop, say):
+        return
+    auth.make_token_dir(settings)
+    for _ in range(CODES):
+        code = retrying(lambda: _request_code(settings), stop)
+        _show(code, say)
+        token = _wait_for_person(settings, code, stop, say)
+        if token is not None:
+            _finish(settings, token, stop, say, as_json=as_json)
+            return
+        say("The code has run out; here is a new one.")
+    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)", hint=auth.LOGIN_HINT)
+
+
+def _already(settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    """Whether a token is there that works, or that nobody can judge now. Says what it found."""
+    try:
+        token = auth.find(settings, environment=False)
+    except LoginNeeded:
+        return False
+    try:
+        answer = retrying(lambda: github.exchange(settings, token), stop)
+        name = github.whose(settings, token)
+    except AccessRefused as error:
+        if "404" in str(error):
+            say(f"{error}; a new login is needed.")
+            return False
+        raise
+    except LoginNeeded as error:
+        say(f"{error}; a new login is needed.")
+        return False
+    except UpstreamError as error:
+        say(f"An access token is there ({token.source}); it was not checked: {error}")
+        return True
+    if answer.direct:
+        say(
+            f"The token in {token.source} belongs to another OAuth app and is no use to LiteLLM; a new login is needed."
+        )
+        return False
+    say(f"Logged in already as {name or 'an account that GitHub does not name'} ({token.source}).")
+    return True
+
+
+def _request_code(settings: Settings) -> _Code:
+    answer = send(
+        "POST",
+        settings.device_code_url,
+        headers={"user-agent": settings.user_agent},
+        body={"client_id": settings.client_id, "scope": "read:user"},
+    )
+    body = answer.json if isinstance(answer.json, dict) else {}
+    if answer.status == 429 or answer.status >= 500:
+        raise UpstreamError(f"GitHub gave no device code (HTTP {answer.status})", retry_after=answer.retry_after())
+    if isinstance(body.get("error"), str):
+        raise _declined(body)
+    texts = [str(body.get(key) or "") for key in ("device_code", "user_code", "verification_uri")]
+    if answer.status != 200 or not all(texts):
+        raise BadAnswer(f"GitHub gave no device code (HTTP {answer.status})")
+    return _Code(
+        texts[0], texts[1], texts[2], _seconds(body.get("expires_in"), 900.0), _seconds(body.get("interval"), 5.0)
+    )
+
+
+def _show(code: _Code, say: Callable[[str], None]) -> None:
+    lines = [
+        "To give LiteLLM access to GitHub Copilot, open",
+        "",
+        f"    {printable(code.address)}",
+        "",
+        "and enter the code",
+        "",
+        f"    {printable(code.user_code)}",
+    ]
+    width = max(map(len, lines)) + 4
+    say(
+        "\n".join(
+            ["", "#" * (width + 4), *(f"#  {line:<{width - 2}}  #" for line in ["", *lines, ""]), "#" * (width + 4), ""]
+        )
+    )
+
+
+def _wait_for_person(
+    settings: Settings, code: _Code, stop: threading.Event, say: Callable[[str], None]
+) -> Secret | None:
+    """Poll until the person has confirmed; None when the code ran out. Raises LoginNeeded, Stopped."""
+    start = time.monotonic()
+    interval, announced = code.interval, math.inf
+    while (left := code.expires_in - (time.monotonic() - start)) > 0:
+        if announced - left >= ANNOUNCE_EVERY:
+            announced = left
+            say(f"Waiting for the login … {int(left) // 60}:{int(left) % 60:02d} left")
+        if stop.wait(min(interval, left)):
+            raise Stopped("the login was interrupted", hint=auth.LOGIN_HINT)
+        try:
+            body = _poll(settings, code)
+        except UpstreamError as error:
+            say(f"GitHub does not answer ({error}); still waiting.")
+            interval += 5
+            continue
+        if isinstance(body.get("access_token"), str) and body["access_token"]:
+            return Secret(body["access_token"])
+        match body.get("error"):
+            case "authorization_pending":
+                continue
+            case "slow_down":
+                interval = max(interval + 5, _seconds(body.get("interval"), 0.0))
+            case "expired_token":
+                return None
+            case _:
+                raise _declined(body)
+    return None
+
+
+def _poll(settings: Settings, code: _Code) -> dict[str, Any]:
+    answer = send(
+        "POST",
+        settings.access_token_url,
+        headers={"user-agent": settings.user_agent},
+        body={"client_id": settings.client_id, "device_code": code.device_code, "grant_type": GRANT_TYPE},
+    )
+    if not isinstance(answer.json, dict) or not ("error" in answer.json or "access_token" in answer.json):
+        raise BadAnswer(f"HTTP {answer.status} without a result", retry_after=answer.retry_after())
+    return answer.json
+
+
+def _finish(
+    settings: Settings, token: Secret, stop: threading.Event, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    path = auth.store(settings, token)
+    if as_json:
+        auth.store(settings, token, as_json=True)
+    stored = auth.AccessToken(token, str(path))
+    try:
+        name = retrying(lambda: github.whose(settings, stored), stop)
+    except UpstreamError:
+        name = None
+    who = f" as {name}" if name else ""
+    say(f"Logged in{who}. The access token ({masked(token.reveal())}) is in {path}, mode 0600.")
+    retrying(lambda: github.exchange(settings, stored), stop)
+    say("The account has Copilot; the models follow in a moment.")
+
+
+def _declined(body: dict[str, Any]) -> LoginNeeded:
+    error = printable(body.get("error"), 60)
+    described = body.get("error_description")
+    text = _REASONS.get(error) or f"GitHub refused the login ({error})" + (
+        f": {printable(described)}" if isinstance(described, str) else ""
+    )
+    return LoginNeeded(text, hint=auth.LOGIN_HINT)
+
+
+def _seconds(value: object, default: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 86_400:
+        return default
+    return float(value)

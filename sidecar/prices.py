@@ -1,0 +1,110 @@
+"""Token prices of a catalog item, as exact decimals in USD per token.
+
+The catalog states them in AI credits (1 credit = 0.01 USD) per ``batch_size`` tokens, in one or two
+tiers, or in an older flat form in nano-credits (1e-9 credit). What is not a price in any of these forms is
+no price: a zero would override LiteLLM's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+
+USD_PER_CREDIT = Decimal("0.01")
+NANO = Decimal("1e-9")
+_HIGHEST = Decimal(1)
+_LOWEST = Decimal("1e-18")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """USD per token; None where the catalog names no price."""
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+
+    def known(self) -> bool:
+        return not (self.input is None and self.output is None)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Rates for a prompt of up to ``boundary`` tokens, and for a longer one; one tier has no boundary."""
+
+    default: Rates
+    boundary: int | None = None
+    long_context: Rates | None = None
+
+
+def parse(billing: object) -> Prices | None:
+    """The prices in a catalog item's ``billing``, None where there are none."""
+    table = billing.get("token_prices") if isinstance(billing, Mapping) else None
+    if not isinstance(table, Mapping):
+        return None
+    batch = _number(table.get("batch_size"))
+    if batch is None or batch <= 0:
+        return None
+    tier = table.get("default")
+    if not isinstance(tier, Mapping):
+        flat = _rates(table, USD_PER_CREDIT * NANO, batch)
+        return Prices(flat) if flat.known() else None
+    default = _rates(tier, USD_PER_CREDIT, batch)
+    if not default.known():
+        return None
+    longer = table.get("long_context")
+    if isinstance(longer, Mapping):
+        boundary = _boundary(tier)
+        rates = _rates(longer, USD_PER_CREDIT, batch)
+        if boundary is not None and rates.known() and _differs(rates, default):
+            return Prices(default, boundary, rates)
+    return Prices(default)
+
+
+def _rates(tier: Mapping[str, object], unit: Decimal, batch: Decimal) -> Rates:
+    def usd(*names: str) -> Decimal | None:
+        for name in names:
+            price = _number(tier.get(name))
+            if price is not None and price >= 0:
+                return _per_token(price, unit, batch)
+        return None
+
+    return Rates(
+        usd("input_price"),
+        usd("output_price"),
+        usd("cache_read_price", "cache_price"),
+        usd("cache_write_price"),
+    )
+
+
+def _per_token(price: Decimal, unit: Decimal, batch: Decimal) -> Decimal | None:
+    """price × unit / batch to 17 significant digits (a float holds no more); None if beyond all reason."""
+    with localcontext(Context(prec=17, rounding=ROUND_HALF_EVEN)):
+        usd = price * unit / batch
+    return usd if usd == 0 or _LOWEST <= usd <= _HIGHEST else None
+
+
+def _differs(longer: Rates, default: Rates) -> bool:
+    pairs = zip(
+        (longer.input, longer.output, longer.cache_read, longer.cache_write),
+        (default.input, default.output, default.cache_read, default.cache_write),
+        strict=True,
+    )
+    return any(above is not None and above != below for above, below in pairs)
+
+
+def _boundary(tier: Mapping[str, object]) -> int | None:
+    for name in ("context_max", "max_prompt_tokens"):
+        value = tier.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12:
+            return value
+    return None
+
+
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    return number if number.is_finite() and abs(number.adjusted()) < 30 else None

@@ -1,0 +1,93 @@
+"""Publishes the models file and the hook on the shared volume: checked first, replaced whole, never touched
+when nothing changed.
+
+The hook travels with the models file because that reaches the stock LiteLLM image in every way of
+running it (compose volume, `emptyDir`, ConfigMap) without building an image, and because hook and file
+then always come from one version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sidecar.atomic import read_file, remove_stale, replace_file
+from sidecar.errors import SidecarError
+from sidecar.render import MANAGED_PREFIX, models_file
+
+HOOK = "litellm_hot_reload.py"
+_HOOK_SOURCES = (
+    Path(__file__).with_name(HOOK),
+    Path(__file__).resolve().parent.parent / "entrypoint" / HOOK,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a publication changed, by ``model_name``."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
+    """Make ``path`` the models file of ``items``; None when it was that already. Raises StorageError."""
+    data = models_file(items)
+    check(data, items)
+    old = read_file(path)
+    if old == data:
+        return None
+    remove_stale(path)
+    replace_file(path, data, mode=0o644)
+    return compare(entries_in(old), {item["model_info"]["id"]: item for item in entries_in(data).values()})
+
+
+def publish_hook(directory: Path) -> Path:
+    """Place the hook in ``directory`` (unless it is there already) and return its path. Raises StorageError."""
+    source = next((item for item in _HOOK_SOURCES if item.is_file()), None)
+    if source is None:
+        raise SidecarError(f"{HOOK} is missing from this installation", hint="Install the package again.")
+    data, target = source.read_bytes(), directory / HOOK
+    if read_file(target) != data:
+        replace_file(target, data, mode=0o644)
+    return target
+
+
+def check(data: bytes, items: Sequence[Mapping[str, Any]]) -> None:
+    """Parse what is about to be published and hold it against what was meant. Raises SidecarError."""
+    parsed = yaml.safe_load(data)
+    listed = parsed.get("model_list") if isinstance(parsed, dict) else None
+    if not isinstance(listed, list) or len(listed) != len(items):
+        raise SidecarError("the generated models file does not parse to what was meant; nothing was published")
+    keys = [item["model_info"]["id"] for item in listed]
+    if keys != [item["model_info"]["id"] for item in items] or len(set(keys)) != len(keys):
+        raise SidecarError("the generated models file has wrong or repeated ids; nothing was published")
+    for item in listed:
+        if not item["model_info"]["id"].startswith(MANAGED_PREFIX):
+            raise SidecarError("the generated models file has an unmanaged entry; nothing was published")
+
+
+def entries_in(data: bytes | None) -> dict[str, Any]:
+    """The entries of a models file by id; nothing for a file that is missing or no models file."""
+    try:
+        listed = yaml.safe_load(data)["model_list"] if data else []
+        return {item["model_info"]["id"]: item for item in listed}
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        return {}
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
+    """What changed from one set of entries (by id) to another."""
+    return Change(
+        tuple(new[key]["model_name"] for key in new if key not in old),
+        tuple(str(old[key].get("model_name")) for key in old if key not in new),
+        tuple(new[key]["model_name"] for key in new if key in old and old[key] != new[key]),
+    )

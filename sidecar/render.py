@@ -1,0 +1,201 @@
+"""Turns models into LiteLLM ``model_list`` entries, and entries into YAML. Pure and deterministic.
+
+One entry per model and name. ``litellm_params`` holds nothing that LiteLLM would pass on to Copilot as
+a parameter; everything known about the model stands beside it in ``model_info``. What the catalog
+does not say is left out, so that LiteLLM's own knowledge applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from sidecar.catalog import Model
+from sidecar.prices import Prices, Rates
+from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, endpoints
+from sidecar.settings import Settings
+
+PROVIDER = "github_copilot/"
+MANAGED_PREFIX = "github_copilot/managed/"
+"""Start of every managed entry's ``model_info.id``. It begins with LiteLLM's provider name, so that LiteLLM
+files it in its cost map under exactly this key instead of guessing a known model from it."""
+
+HEADER = """\
+# The models of GitHub Copilot, written by copilot-model-sync. Do not edit: every change of the catalog
+# replaces this file. Settings and overrides: docs/reference.md.
+"""
+
+Entry = dict[str, Any]
+_SPELLING = {
+    CHAT: "/v1/chat/completions",
+    RESPONSES: "/v1/responses",
+    MESSAGES: "/v1/messages",
+    EMBEDDINGS: "/v1/embeddings",
+}
+_EFFORTS = ("none", "minimal", "low", "xhigh", "max")
+
+
+def entries(models: Iterable[Model], settings: Settings, aliases: Mapping[str, str] | None = None) -> list[Entry]:
+    """The entries for ``models`` under the names of COPILOT_MODEL_NAMES and ``aliases`` (name → id)."""
+    named: list[tuple[str, str, Model]] = []
+    by_id = {model.id: model for model in models}
+    for model in by_id.values():
+        names = {"prefixed": [PROVIDER + model.id], "bare": [model.id], "both": [PROVIDER + model.id, model.id]}
+        for name in names[settings.names]:
+            named.append((name, MANAGED_PREFIX + model.id + ("" if name.startswith(PROVIDER) else "@bare"), model))
+    for alias, target in (aliases or {}).items():
+        named.append((alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]))
+    return [_entry(name, key, model, settings) for name, key, model in sorted(named, key=lambda item: item[1])]
+
+
+def _entry(name: str, key: str, model: Model, settings: Settings) -> Entry:
+    return {
+        "model_name": name,
+        "litellm_params": {"model": PROVIDER + model.id, "extra_headers": headers(model, settings)},
+        "model_info": {"id": key, **model_info(model, settings)},
+    }
+
+
+def headers(model: Model, settings: Settings) -> dict[str, str]:
+    """The request headers for a model, in lower case (LiteLLM doubles others).
+
+    Copilot refuses an image without ``copilot-vision-request``, which LiteLLM does not send by itself.
+    """
+    vision = {"copilot-vision-request": "true"} if model.supports.vision else {}
+    return {**settings.editor_headers(), **vision}
+
+
+def model_info(model: Model, settings: Settings) -> dict[str, Any]:
+    """What LiteLLM is told about a model: mode, endpoints, limits, capabilities, prices, facts for people.
+
+    Token limits in tokens, prices in USD per token.
+    """
+    info: dict[str, Any] = {
+        "litellm_provider": PROVIDER.rstrip("/"),
+        "mode": mode(model),
+        "supported_endpoints": [_SPELLING[item] for item in endpoints(model)],
+        **_limits(model),
+        **_capabilities(model),
+        **_costs(model.prices, settings.prices),
+        "display_name": model.name,
+        "vendor": model.vendor,
+        "category": model.category,
+        "family": model.family,
+        "preview": model.preview,
+        "deprecation_date": model.deprecation_date,
+    }
+    return {key: value for key, value in info.items() if value is not None and value != ""}
+
+
+def mode(model: Model) -> str:
+    """LiteLLM's ``mode``: ``responses`` only where there is no other way, because it reroutes chat requests."""
+    reachable = endpoints(model)
+    if EMBEDDINGS in reachable:
+        return "embedding"
+    return "responses" if RESPONSES in reachable and CHAT not in reachable else "chat"
+
+
+def _limits(model: Model) -> dict[str, int | None]:
+    limits = model.limits
+    prompt = limits.prompt
+    if prompt is None and limits.window is not None and limits.output is not None and limits.window > limits.output:
+        prompt = limits.window - limits.output
+    if model.type == "embeddings":
+        prompt = prompt or limits.window
+        return {"max_tokens": prompt, "max_input_tokens": prompt}
+    return {"max_tokens": limits.output, "max_input_tokens": prompt, "max_output_tokens": limits.output}
+
+
+def _capabilities(model: Model) -> dict[str, Any]:
+    supports = model.supports
+    if model.type == "embeddings":
+        return {}
+    flags: dict[str, Any] = {
+        "supports_system_messages": True,
+        "supports_vision": supports.vision,
+        "supports_function_calling": supports.tool_calls,
+        "supports_tool_choice": supports.tool_calls,
+        "supports_parallel_function_calling": supports.parallel_tool_calls,
+        "supports_response_schema": supports.structured_outputs,
+        "supports_native_structured_output": supports.structured_outputs,
+        "supports_native_streaming": supports.streaming,
+        "supports_adaptive_thinking": supports.adaptive_thinking,
+        "min_thinking_budget": supports.min_thinking_budget,
+        "max_thinking_budget": supports.max_thinking_budget,
+    }
+    if supports.efforts is not None:
+        flags["supports_reasoning"] = bool(
+            supports.efforts or supports.adaptive_thinking or supports.max_thinking_budget
+        )
+        if supports.efforts:
+            flags["reasoning_effort_levels"] = list(supports.efforts)
+            flags |= {f"supports_{effort}_reasoning_effort": effort in supports.efforts for effort in _EFFORTS}
+    if model.prices is not None:
+        flags["supports_prompt_caching"] = model.prices.default.cache_read is not None
+    return flags
+
+
+def _costs(prices: Prices | None, source: str) -> dict[str, Decimal]:
+    if source == "litellm":
+        return {}
+    if source == "zero":
+        zero = Decimal(0)
+        return _rate_keys(Rates(zero, zero, zero, zero), "")
+    if prices is None:
+        return {}
+    default, boundary, longer = prices.default, prices.boundary, prices.long_context
+    # LiteLLM fills cache prices above 200k tokens from its own map where they are missing: say what holds there.
+    at_200k = longer if longer is not None and boundary is not None and boundary < 200_000 else default
+    costs = _rate_keys(default, "")
+    costs |= _rate_keys(
+        Rates(
+            cache_read=default.cache_read if at_200k.cache_read is None else at_200k.cache_read,
+            cache_write=default.cache_write if at_200k.cache_write is None else at_200k.cache_write,
+        ),
+        "_above_200k_tokens",
+    )
+    if boundary is not None and longer is not None:
+        thousands, rest = divmod(boundary, 1000)
+        costs |= _rate_keys(longer, f"_above_{boundary}_tokens" if rest else f"_above_{thousands}k_tokens")
+    return costs
+
+
+def _rate_keys(rates: Rates, suffix: str) -> dict[str, Decimal]:
+    keys = {
+        "input_cost_per_token": rates.input,
+        "output_cost_per_token": rates.output,
+        "cache_read_input_token_cost": rates.cache_read,
+        "cache_creation_input_token_cost": rates.cache_write,
+    }
+    return {key + suffix: value for key, value in keys.items() if value is not None}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style, no aliases, decimals in fixed point."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _decimal(dumper: _Dumper, value: Decimal) -> yaml.ScalarNode:
+    text = f"{value.normalize():f}"
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else text + ".0")
+
+
+_Dumper.add_representer(Decimal, _decimal)
+
+
+def dump_entries(items: Sequence[Mapping[str, Any]]) -> str:
+    """YAML of a block sequence at indent 0, ASCII only; equal entries give equal text."""
+    if not items:
+        return ""
+    return str(yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=False))
+
+
+def models_file(items: Sequence[Mapping[str, Any]]) -> bytes:
+    """The models file: the header and ``{model_list: [...]}``."""
+    body = "model_list:\n" + dump_entries(items) if items else "model_list: []\n"
+    return (HEADER + body).encode("ascii")

@@ -1,0 +1,21 @@
+"""Makes text from outside safe to show: in logs, on a terminal, in a YAML comment."""
+
+from __future__ import annotations
+
+
+def printable(value: object, limit: int = 120) -> str:
+    """``value`` as one line of printable characters, cut at ``limit`` characters.
+
+    Line breaks, terminal escapes and other unprintable characters are shown as escapes.
+    """
+    text = str(value)
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def masked(token: str) -> str:
+    """The most of a token that may ever be shown: its kind and its last four characters."""
+    head, _, _ = token.partition("_")
+    kind = f"{head}_" if token.startswith(("ghu_", "gho_", "ghp_", "ghs_", "ghr_")) else ""
+    return f"{kind}…{token[-4:]}" if len(token) >= 20 else "…"

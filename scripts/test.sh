@@ -24,6 +24,7 @@ if [ $# -eq 0 ]; then
   ruff check .
   ruff format --check .
   mypy
+  "$python" scripts/reference.py --check
   git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
 fi
 

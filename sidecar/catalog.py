@@ -6,10 +6,12 @@ an answer that as a whole cannot be a catalog is an error. Pure; the order of th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sidecar import prices
@@ -159,7 +161,7 @@ def _supports(value: object) -> Supports:
         structured_outputs=value.get("structured_outputs") is True,
         streaming=streaming if isinstance(streaming, bool) else None,
         adaptive_thinking=value.get("adaptive_thinking") is True,
-        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}))
+        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}, key=_strength))
         if isinstance(efforts, list)
         else (),
         min_thinking_budget=_count(value, "min_thinking_budget"),
@@ -167,10 +169,18 @@ def _supports(value: object) -> Supports:
     )
 
 
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def _strength(effort: str) -> tuple[int, str]:
+    return (_EFFORTS.index(effort) if effort in _EFFORTS else len(_EFFORTS)), effort
+
+
 _MONTHS = [
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 ]
+_SPELLED = rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}}),? (20\d\d)\b"
 
 
 def _deprecation(messages: object) -> str:
@@ -178,10 +188,12 @@ def _deprecation(messages: object) -> str:
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, Mapping) and message.get("code") in {"model_pending_deprecation", "model_deprecated"}:
             text = _text(message, "message", 2000)
-            if iso := re.search(r"\b(20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b", text):
-                return iso[0]
-            if spelled := re.search(rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}}),? (20\d\d)\b", text):
-                return f"{spelled[3]}-{_MONTHS.index(spelled[1]) + 1:02d}-{int(spelled[2]):02d}"
+            for year, month, day in [
+                *re.findall(r"\b(20\d\d)-(\d\d)-(\d\d)\b", text, re.ASCII),
+                *((y, _MONTHS.index(m) + 1, d) for m, d, y in re.findall(_SPELLED, text, re.ASCII)),
+            ]:
+                with contextlib.suppress(ValueError):  # such as February 30
+                    return date(int(year), int(month), int(day)).isoformat()
     return ""
 
 

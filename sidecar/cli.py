@@ -7,19 +7,21 @@ The one place where an error becomes a message, a hint and an exit code, and whe
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from sidecar import __version__, health, loop
+from sidecar import __version__, health, loop, table
 from sidecar.errors import SidecarError, Stopped
 from sidecar.login import login
 from sidecar.logs import configure
 from sidecar.settings import Settings, likely_typos
-from sidecar.sync import sync
+from sidecar.sync import choose, fetch, sync
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
@@ -27,30 +29,44 @@ log = logging.getLogger(__name__)
 LAST_WORDS = 0.7
 """Seconds that work under way is given to end by itself after a signal."""
 
-EXIT_CODES = """\
-exit codes: 0 done; 2 a flag, variable or file is wrong; 3 a login is needed or GitHub refuses the
-account; 4 GitHub did not answer as it should; 5 a file cannot be read or written; 70 a defect of this
-program; 130 and 143 ended by SIGINT and SIGTERM. `healthcheck` ends with 0 or 1.
-Settings are environment variables: docs/reference.md lists them all."""
+EXIT_CODES = {
+    0: "done",
+    1: "`healthcheck` only: not alive or not ready",
+    2: "a flag, a variable or a file of the user's is wrong",
+    3: "a login is needed, or GitHub refuses the account",
+    4: "GitHub did not answer, or not as it should",
+    5: "a file cannot be read or written",
+    70: "a defect of this program",
+    130: "ended by SIGINT (`run`: 0)",
+    143: "ended by SIGTERM (`run`: 0)",
+}
+
+COMMANDS: dict[str, tuple[str, dict[str, str]]] = {
+    "login": ("log in to GitHub (device flow) and store the access token", {}),
+    "sync": ("read the catalog once and bring the models file up to date", {}),
+    "run": ("the service: sync at start-up and every COPILOT_MODEL_SYNC_INTERVAL seconds", {}),
+    "healthcheck": ("ask the running service whether it is alive and ready", {}),
+    "models": (
+        "read the catalog and show the models that LiteLLM is given; writes nothing",
+        {"--all": "also the models that are left out, with the reason", "--json": "JSON for programs, not a table"},
+    ),
+}
+"""Every command: what it does, and its flags. The reference is generated from this and from EXIT_CODES."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The argument parser; every command and flag is declared here."""
+    """The argument parser."""
     top = argparse.ArgumentParser(
         prog="python -m sidecar",
         description="Keeps a LiteLLM proxy's model list exactly what a GitHub Copilot account may use.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Settings are environment variables; docs/reference.md lists them, and what the exit codes mean.",
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
-    for name, text in {
-        "login": "log in to GitHub (device flow) and store the access token",
-        "sync": "read the catalog once and bring the models file up to date",
-        "run": "the service: sync at start-up and every COPILOT_MODEL_SYNC_INTERVAL seconds",
-        "healthcheck": "ask the running service whether it is alive and ready",
-    }.items():
-        commands.add_parser(name, help=text, description=text)
+    for name, (text, flags) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        for flag, help_text in flags.items():
+            command.add_argument(flag, action="store_true", help=help_text)
     return top
 
 
@@ -87,6 +103,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             return _until_signalled(lambda stop: login(settings, stop))
         case "sync":
             return _until_signalled(lambda stop: _sync(settings, stop))
+        case "models":
+            return _until_signalled(lambda stop: _models(arguments, settings, stop))
         case _:
             return _serve(settings)
 
@@ -100,6 +118,18 @@ def _sync(settings: Settings, stop: threading.Event) -> None:
     for word in ("added", "removed", "changed"):
         for name in getattr(result.change, word):
             print(f"  {word} {name}")
+
+
+def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
+    selected, entries = choose(fetch(settings, stop), settings)
+    for note in selected.notes:
+        log.warning("%s", note)
+    if arguments.json:
+        left_out = selected.left_out if arguments.all else None
+        print(json.dumps(table.document(selected.models, entries, left_out), indent=2))
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(table.table(selected.models, selected.left_out if arguments.all else (), width))
 
 
 def _serve(settings: Settings) -> int:

@@ -7,13 +7,14 @@ does not say is left out, so that LiteLLM's own knowledge applies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import yaml
 
 from sidecar.catalog import Model
+from sidecar.customize import Custom, merged, resolve
 from sidecar.prices import Prices, Rates
 from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, endpoints
 from sidecar.settings import Settings
@@ -29,6 +30,7 @@ HEADER = """\
 """
 
 Entry = dict[str, Any]
+NOTHING = Custom()
 _SPELLING = {
     CHAT: "/v1/chat/completions",
     RESPONSES: "/v1/responses",
@@ -38,17 +40,27 @@ _SPELLING = {
 _EFFORTS = ("none", "minimal", "low", "xhigh", "max")
 
 
-def entries(models: Iterable[Model], settings: Settings, aliases: Mapping[str, str] | None = None) -> list[Entry]:
-    """The entries for ``models`` under the names of COPILOT_MODEL_NAMES and ``aliases`` (name → id)."""
-    named: list[tuple[str, str, Model]] = []
+def entries(models: Sequence[Model], settings: Settings, custom: Custom = NOTHING) -> tuple[list[Entry], list[str]]:
+    """The entries for ``models`` under all their names, overrides merged in, and what is worth saying about them."""
+    names = [(name, _key(model, name), model) for model in models for name in model_names(model, settings)]
     by_id = {model.id: model for model in models}
-    for model in by_id.values():
-        names = {"prefixed": [PROVIDER + model.id], "bare": [model.id], "both": [PROVIDER + model.id, model.id]}
-        for name in names[settings.names]:
-            named.append((name, MANAGED_PREFIX + model.id + ("" if name.startswith(PROVIDER) else "@bare"), model))
-    for alias, target in (aliases or {}).items():
-        named.append((alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]))
-    return [_entry(name, key, model, settings) for name, key, model in sorted(named, key=lambda item: item[1])]
+    aliases, notes = resolve(custom.aliases, models, [name for name, _, _ in names])
+    names += [(alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]) for alias, target in aliases.items()]
+    found = [
+        merged(_entry(name, key, model, settings), model.id, custom.overrides)
+        for name, key, model in sorted(names, key=lambda item: item[1])
+    ]
+    return found, notes
+
+
+def model_names(model: Model, settings: Settings) -> list[str]:
+    """What clients call the model, by COPILOT_MODEL_NAMES."""
+    prefixed, bare = PROVIDER + model.id, model.id
+    return {"prefixed": [prefixed], "bare": [bare], "both": [prefixed, bare]}[settings.names]
+
+
+def _key(model: Model, name: str) -> str:
+    return MANAGED_PREFIX + model.id + ("" if name == PROVIDER + model.id else "@bare")
 
 
 def _entry(name: str, key: str, model: Model, settings: Settings) -> Entry:

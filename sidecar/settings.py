@@ -7,6 +7,7 @@ name, before anything runs. ``docs/reference.md`` is generated from this table.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -77,7 +78,8 @@ def path(text: str) -> Path:
     """path"""
     if "\0" in text:
         raise ValueError("holds a NUL character")
-    return Path(text).expanduser()
+    # Path.expanduser raises for a uid that has no home, as containers have; this leaves the `~` as it is.
+    return Path(os.path.expanduser(text))
 
 
 def file_name(text: str) -> str:
@@ -315,7 +317,7 @@ class Settings:
         if not settings.insecure_http:
             for item in fields(cls):
                 value = getattr(settings, item.name)
-                if item.metadata["parse"] is url and value and value.startswith("http://"):
+                if item.metadata["parse"] is url and value and urlsplit(value).scheme == "http":
                     mistakes.append(f"{item.metadata['name']}={value!r} is not https (the token would be readable)")
         if mistakes:
             raise UsageError(
@@ -342,10 +344,11 @@ def knobs() -> Iterable[Field[Any]]:
 def likely_typos(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Variables that are set, are nobody's, and look like one of ours: ``(as written, as meant)``."""
     known = [item.metadata["name"] for item in knobs()]
+    others = {"GITHUB_COPILOT_API_KEY_FILE"}  # LiteLLM's and the hook's; one set of variables serves both containers
     ours = re.compile(r"(COPILOT|GITHUB_COPILOT|SYNC_COPILOT)_\w+")
     typos = []
     for name in sorted(environ):
-        if name not in known and ours.fullmatch(name):
+        if name not in known and name not in others and ours.fullmatch(name):
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             if close:
                 typos.append((name, close[0]))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sidecar import auth, catalog, github, memory, publish, render, selection
+from sidecar import auth, catalog, customize, github, memory, publish, render, selection
 from sidecar.atomic import read_file, replace_file
 from sidecar.catalog import Item
 from sidecar.render import Entry
@@ -41,10 +41,12 @@ def fetch(settings: Settings, stop: threading.Event) -> list[Item]:
 
 
 def choose(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
-    """Select and render. Raises BadAnswer, UsageError."""
+    """Select and render. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
+    custom = customize.load(settings)
     models, refused = catalog.parse(found)
     selected = selection.select(models, refused, settings)
-    return selected, render.entries(selected.models, settings)
+    entries, notes = render.entries(selected.models, settings, custom)
+    return replace(selected, notes=(*selected.notes, *notes)), entries
 
 
 def sync(settings: Settings, stop: threading.Event) -> Synced:

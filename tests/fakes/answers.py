@@ -126,7 +126,7 @@ def responses(answer: Answer, stream: bool) -> Reply:
             "input_tokens": count["prompt_tokens"],
             "input_tokens_details": {
                 "cached_tokens": count["cached_tokens"],
-                "cache_creation_tokens": count["cache_creation_tokens"],
+                "cache_write_tokens": count["cache_creation_tokens"],
             },
             "output_tokens": count["completion_tokens"],
             "output_tokens_details": {"reasoning_tokens": count["reasoning_tokens"]},

@@ -1,0 +1,207 @@
+"""The user's own files: aliases (further names for models) and overrides (values merged over generated ones).
+
+Both are YAML mappings, read again on every sync. A mistake is named by file and line; nothing is
+published with a mistake in either.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sidecar.atomic import read_file
+from sidecar.catalog import Model, id_problem
+from sidecar.errors import UsageError
+from sidecar.settings import Settings
+from sidecar.text import printable
+
+_NEWEST = "newest of "
+_FORBIDDEN = {
+    "litellm_params": {
+        "model": "it says which model is called",
+        "api_key": "Copilot's key comes from the login, and the models file must hold no secret",
+        "api_base": "the Copilot token would be sent to that address",
+        "custom_llm_provider": "the provider is github_copilot",
+        "cache_models_for": "LiteLLM would send it to Copilot, which refuses it",
+    },
+    "model_info": {"id": "it marks the entry as managed"},
+}
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A further name; ``target`` is a model id, or a pattern when ``newest`` is set."""
+
+    name: str
+    target: str
+    newest: bool
+
+
+@dataclass(frozen=True)
+class Override:
+    """Values for the entries of all models whose id matches ``pattern``."""
+
+    pattern: str
+    values: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Everything from the user's files."""
+
+    aliases: tuple[Alias, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+
+def load(settings: Settings) -> Custom:
+    """Read the files that COPILOT_ALIASES_FILE and COPILOT_OVERRIDES_FILE name. Raises UsageError, StorageError."""
+    aliases = tuple(
+        _alias(settings.aliases_file, line, key, value)
+        for line, key, value in _pairs(settings.aliases_file, "COPILOT_ALIASES_FILE")
+    )
+    overrides = tuple(
+        _override(settings.overrides_file, line, key, value)
+        for line, key, value in _pairs(settings.overrides_file, "COPILOT_OVERRIDES_FILE")
+    )
+    return Custom(aliases, overrides)
+
+
+def resolve(
+    aliases: Iterable[Alias], models: Sequence[Model], taken: Iterable[str]
+) -> tuple[dict[str, str], list[str]]:
+    """The model id behind each alias, and a note on each alias that had to be left out.
+
+    ``newest of PATTERN`` is the matching model with the highest numbers in its id, read from left to right;
+    among equals one that is no preview, then the shortest id, then the first in the alphabet. A name in
+    ``taken`` belongs to a real model, which keeps it.
+    """
+    ids, real = {model.id for model in models}, set(taken)
+    resolved: dict[str, str] = {}
+    notes = []
+    for alias in aliases:
+        matching = [model for model in models if fnmatchcase(model.id, alias.target)] if alias.newest else []
+        if alias.name in real:
+            notes.append(f"the alias {alias.name} is left out: a model has that name")
+        elif alias.newest and matching:
+            resolved[alias.name] = max(sorted(matching, key=lambda model: model.id, reverse=True), key=_age).id
+        elif not alias.newest and alias.target in ids:
+            resolved[alias.name] = alias.target
+        else:
+            notes.append(f"the alias {alias.name} is left out: no model is {printable(alias.target)}")
+    return resolved, notes
+
+
+def _age(model: Model) -> tuple[tuple[int, ...], bool, int]:
+    return tuple(int(digits) for digits in re.findall(r"\d{1,18}", model.id)), not model.preview, -len(model.id)
+
+
+def merged(entry: dict[str, Any], model_id: str, overrides: Iterable[Override]) -> dict[str, Any]:
+    """``entry`` with the values of all overrides for ``model_id`` merged over it, later ones last."""
+    result = copy.deepcopy(entry)
+    for override in overrides:
+        if fnmatchcase(model_id, override.pattern):
+            _merge(result, override.values)
+    return result
+
+
+def _merge(target: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = copy.deepcopy(value)
+
+
+def _alias(path: Path | None, line: int, name: str, value: Any) -> Alias:
+    if id_problem(name):
+        raise _mistake(path, line, f"the alias {printable(name)!r} cannot be a model name")
+    if not isinstance(value, str):
+        raise _mistake(path, line, f"the alias {name} needs a model id, or `newest of` and a pattern")
+    newest = value.startswith(_NEWEST)
+    target = value.removeprefix(_NEWEST).strip()
+    if not target or (not newest and id_problem(target)):
+        raise _mistake(path, line, f"the alias {name} stands for {printable(value)!r}, which can be no model id")
+    return Alias(name, target, newest)
+
+
+def _override(path: Path | None, line: int, pattern: str, value: Any) -> Override:
+    if not isinstance(value, dict) or not value:
+        raise _mistake(path, line, f"{printable(pattern)} needs litellm_params, model_info or both")
+    for part, content in value.items():
+        if part not in _FORBIDDEN:
+            raise _mistake(
+                path, line, f"{printable(pattern)} has {printable(part)!r}; only litellm_params and model_info"
+            )
+        if not isinstance(content, dict):
+            raise _mistake(path, line, f"{part} of {printable(pattern)} is no mapping")
+        for key in content:
+            if key in _FORBIDDEN[part]:
+                raise _mistake(
+                    path, line, f"{part}.{key} of {printable(pattern)} may not be set: {_FORBIDDEN[part][key]}"
+                )
+        problem = _not_plain(content)
+        if problem:
+            raise _mistake(path, line, f"{part} of {printable(pattern)} holds {problem}")
+    return Override(pattern, value)
+
+
+def _not_plain(value: Any) -> str | None:
+    """What in ``value`` LiteLLM could not take from its configuration, None if nothing."""
+    if isinstance(value, dict):
+        odd = next((key for key in value if not isinstance(key, str)), None)
+        found = next(filter(None, map(_not_plain, value.values())), None)
+        return f"the key {printable(odd)}, which is no text" if odd is not None else found
+    if isinstance(value, list):
+        return next(filter(None, map(_not_plain, value)), None)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite"
+    if value is None or isinstance(value, (str, int, float)):
+        return None
+    return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
+
+
+def _pairs(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
+    """``(line, key, value)`` for each pair of the mapping in ``path``; none when no file is named."""
+    if path is None:
+        return []
+    data = read_file(path)
+    if data is None:
+        raise UsageError(f"{variable}: there is no file {path}", hint="Correct the path, or unset the variable.")
+    try:
+        loader = yaml.SafeLoader(data)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return []
+            if not isinstance(node, yaml.MappingNode):
+                raise _mistake(path, 1, "it is no mapping")
+            pairs: list[tuple[int, str, Any]] = []
+            for key, value in node.value:
+                line = key.start_mark.line + 1
+                name = loader.construct_document(key)
+                if not isinstance(name, str):
+                    raise _mistake(path, line, f"the key {printable(name)} is no text; put it in quotes")
+                if any(name == other for _, other, _ in pairs):
+                    raise _mistake(path, line, f"{printable(name)} is there twice")
+                pairs.append((line, name, loader.construct_document(value)))
+            return pairs
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        text = getattr(error, "problem", None) or type(error).__name__
+        raise _mistake(path, mark.line + 1 if mark else 1, f"it is not valid YAML: {printable(text)}") from None
+
+
+def _mistake(path: Path | None, line: int, text: str) -> UsageError:
+    return UsageError(
+        f"{path}, line {line}: {text}", hint="Correct that line; docs/reference.md shows what it may hold."
+    )

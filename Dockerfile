@@ -20,8 +20,9 @@ LABEL org.opencontainers.image.title="litellm-copilot-model-sync" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A fresh named volume takes owner and mode from these directories. 10001 is nobody in particular.
-RUN install -d -o 10001 -g 10001 -m 0700 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared
+# A fresh named volume takes owner and mode from these directories. 10001 is nobody in particular. A token
+# that somebody else puts in (0600) can be reached by its owner, but nobody else can list the directory.
+RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \

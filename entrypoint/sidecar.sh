@@ -24,8 +24,22 @@ if [ "$(id -u)" -eq 0 ]; then
   if [ -d "$shared" ] && [ -w "$shared" ]; then
     chown "$owner:$group" "$shared"
   fi
-  exec setpriv --reuid="$owner" --regid="$group" --clear-groups --inh-caps=-all --bounding-set=-all \
-    -- /venv/bin/python -m sidecar "$@"
+  # shellcheck disable=SC2086  # lists of options
+  {
+    become="setpriv --reuid=$owner --regid=$group --clear-groups"
+    rights='--inh-caps=-all --bounding-set=-all'
+    closed=false
+    for file in "$token" "${COPILOT_ALIASES_FILE:-}" "${COPILOT_OVERRIDES_FILE:-}"; do
+      if [ -e "$file" ] && ! $become $rights test -r "$file"; then closed=true; fi
+    done
+    if [ "${1:-}" = login ] && ! $become $rights test -w "$tokens"; then closed=true; fi
+    # A token in a directory that another user keeps to himself, or a clone made with umask 077: this one
+    # right is left, to read them, and for the login to replace the token.
+    if $closed; then
+      rights='--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override --bounding-set=-all,+dac_override'
+    fi
+    exec $become $rights -- /venv/bin/python -m sidecar "$@"
+  }
 fi
 
 exec /venv/bin/python -m sidecar "$@"

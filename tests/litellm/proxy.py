@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import re
 import shutil
@@ -10,12 +13,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 import yaml
+
+from sidecar import render
+from sidecar.atomic import replace_file
+from sidecar.settings import Settings
+from sidecar.sync import choose
+from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-" + "test" * 6
@@ -47,13 +57,93 @@ def until(check: Callable[[], Any], seconds: float, what: str, every: float = 0.
     return result
 
 
+def entries_of(items: Iterable[dict[str, Any]], **environ: str) -> list[dict[str, Any]]:
+    """What the sidecar makes of catalog items; ``environ`` are its settings."""
+    return choose(list(items), Settings.load(environ))[1]
+
+
+@dataclass
+class Answer:
+    """An answer of the proxy, and the seconds that it took."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def cost(self) -> float:
+        """What LiteLLM says that the request cost, in USD."""
+        return float(self.headers["x-litellm-response-cost"])
+
+
+class Worker:
+    """A connection, and so one worker of the proxy: it always reaches the same one."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.connection.connect()
+        self.connection.auto_open = 0
+        self.source_port = self.connection.sock.getsockname()[1]
+        self.pid = ""
+
+    def __repr__(self) -> str:
+        return f"worker {self.pid}"
+
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
+        began = time.monotonic()
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, names, content, time.monotonic() - began)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def models(self) -> set[str]:
+        return {item["id"] for item in self.request("GET", "/v1/models").json()["data"]}
+
+    def info(self) -> dict[str, Any]:
+        """``/model/info`` by model name."""
+        return {item["model_name"]: item for item in self.request("GET", "/model/info").json()["data"]}
+
+    def chat(self, model: str, text: str = "hello", **more: Any) -> Answer:
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return self.request("POST", "/v1/chat/completions", body)
+
+    def serves(self, item: dict[str, Any]) -> bool:
+        """Whether a catalog item's model answers, on the endpoint that it has."""
+        name, reachable = render.PROVIDER + item["id"], endpoints_of(item)
+        if {CHAT, RESPONSES} & set(reachable):
+            answer = self.chat(name)
+        else:
+            body = {"model": name, "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+            answer = self.request("POST", "/v1/messages", body)
+        return answer.status == 200 and f"hello from {item['id']}" in answer.text
+
+
 class Proxy:
     """LiteLLM in ``home``: home/models.yaml is the models file, home/auth the token directory (read-only use)."""
 
     def __init__(
-        self, home: Path, env: dict[str, str], *, workers: int = 1, hook: bool = True, config: dict | None = None
+        self,
+        home: Path,
+        env: dict[str, str],
+        *,
+        workers: int = 1,
+        hook: bool = True,
+        config: dict[str, Any] | None = None,
     ) -> None:
-        self.home, self.workers, self.port = home, workers, free_port()
+        self.home, self.workers, self.hook, self.port = home, workers, hook, free_port()
         self.models_file, self.token_dir = home / "models.yaml", home / "auth"
         self.api_key_file, self.log_file = home / "api-key.json", home / "litellm.log"
         self.token_dir.mkdir(exist_ok=True)
@@ -77,6 +167,7 @@ class Proxy:
             **env,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Worker] = {}
 
     def __enter__(self) -> Proxy:
         self.start()
@@ -89,7 +180,7 @@ class Proxy:
         command = [litellm_command(), "--config", str(self.config), "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--num_workers", str(self.workers)],
+                [*command, "--num_workers", str(self.workers), "--keepalive_timeout", "300"],
                 env=self.env,
                 cwd=self.home,
                 stdout=log,
@@ -100,12 +191,12 @@ class Proxy:
             self.wait_ready()
 
     def wait_ready(self, seconds: float = 120) -> None:
+        """Wait until LiteLLM answers, and as many workers follow as there are."""
+
         def ready() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, f"LiteLLM ended:\n{self.log()[-4000:]}"
-            if len(set(re.findall(r"copilot-hook\[(\d+)\] INFO following", self.log()))) < self.workers and (
-                "LITELLM_WORKER_STARTUP_HOOKS" in self.env
-            ):
+            if self.hook and len(self.pids()) < self.workers:
                 return False
             try:
                 return requests.get(f"{self.url}/health/readiness", timeout=2).status_code == 200
@@ -115,6 +206,9 @@ class Proxy:
         until(ready, seconds, "LiteLLM ready", every=0.2)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
         if self.process is None:
             return
         try:
@@ -139,9 +233,63 @@ class Proxy:
 
     def pids(self) -> set[str]:
         """Process ids of the workers that follow."""
-        return set(re.findall(r"copilot-hook\[(\d+)\] INFO following", self.log()))
+        found = set(re.findall(r"copilot-hook\[(\d+)\] INFO following", self.log()))
+        return {pid for pid in found if Path("/proc", pid).exists()}
+
+    @property
+    def clients(self) -> list[Worker]:
+        """One client for each worker."""
+        if set(self._clients) != self.pids():
+            for client in self._clients.values():
+                client.close()
+            self._clients = {client.pid: client for client in self.connect()}
+        return list(self._clients.values())
+
+    def connect(self) -> list[Worker]:
+        """A new connection to each worker."""
+        found: dict[str, Worker] = {}
+        for _ in range(300):
+            client = Worker(self.port)
+            client.request("GET", "/health/liveliness")
+            client.pid = self._owner(client.source_port) if self.workers > 1 else next(iter(self.pids()), "")
+            if client.pid in found:
+                client.close()
+            found.setdefault(client.pid, client)
+            if len(found) == self.workers:
+                return list(found.values())
+        raise AssertionError(f"300 connections reached only {sorted(found)} of {sorted(self.pids())}")
+
+    def _owner(self, source_port: int) -> str:
+        """The worker at the other end of a connection, by what Linux says of its sockets."""
+        here, there = f"0100007F:{self.port:04X}", f"0100007F:{source_port:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+        socket_name = next(f"socket:[{row[9]}]" for row in rows if row[1:3] == [here, there])
+        for pid in self.pids():
+            for link in Path("/proc", pid, "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(link) == socket_name:
+                        return pid
+        raise AssertionError("a connection that no worker holds")
+
+    def token_file(self, **changes: Any) -> dict[str, Any]:
+        """LiteLLM's api-key.json, after ``changes`` were made in it."""
+        record: dict[str, Any] = json.loads(self.api_key_file.read_text())
+        if changes:
+            record |= changes
+            replace_file(self.api_key_file, json.dumps(record).encode(), mode=0o600)
+        return record
+
+    def publish(self, items: Iterable[dict[str, Any]], **environ: str) -> float:
+        """Publish catalog items as the sidecar does; the moment at which it was done."""
+        return self.write(render.models_file(entries_of(items, **environ)))
+
+    def write(self, data: bytes) -> float:
+        """Replace the models file by ``data``; the moment at which it was done."""
+        replace_file(self.models_file, data, mode=0o644)
+        return time.monotonic()
 
     def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """A request on a connection of its own, to any worker."""
         headers = {"Authorization": f"Bearer {KEY}", **kwargs.pop("headers", {})}
         return requests.request(method, self.url + path, headers=headers, timeout=kwargs.pop("timeout", 60), **kwargs)
 
@@ -152,9 +300,9 @@ class Proxy:
         """``/model/info`` by model name."""
         return {item["model_name"]: item for item in self.request("GET", "/model/info").json()["data"]}
 
-    def chat(self, model: str, text: str = "hello", **kwargs: Any) -> requests.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": text}], **kwargs}
-        return self.request("POST", "/v1/chat/completions", json=body, stream=bool(kwargs.get("stream")))
+    def chat(self, model: str, text: str = "hello", **more: Any) -> requests.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return self.request("POST", "/v1/chat/completions", json=body, stream=bool(more.get("stream")))
 
     def login(self, token: str, name: str = "access-token") -> None:
         file = self.token_dir / name

@@ -135,6 +135,12 @@ mended.
 """
 
 
+def _flag(flag: str, item: cli.Flag) -> str:
+    value = f" [{item.value}]" if item.optional else f" {item.value}" if item.value else ""
+    variable = f" (`{item.variable}`)" if item.variable else ""
+    return f"`{flag}{value}` {item.help}{variable}"
+
+
 def page() -> str:
     """The page's text."""
     return PAGE_TEXT.format(
@@ -148,7 +154,7 @@ def page() -> str:
             for item in knobs()
         ),
         commands="\n".join(
-            f"| `{name}` | {text} | {', '.join(f'`{flag}` {help}' for flag, help in flags.items())} |"
+            f"| `{name}` | {text} | {'<br>'.join(_flag(flag, item) for flag, item in flags.items())} |"
             for name, (text, flags) in cli.COMMANDS.items()
         ),
         exit_codes="\n".join(f"| {code} | {text} |" for code, text in cli.EXIT_CODES.items()),

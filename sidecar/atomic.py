@@ -7,6 +7,7 @@ the directory. Temporary names are random, so that one left by a crash never sta
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import time
@@ -19,6 +20,7 @@ _STALE_AFTER = 300.0
 
 def replace_file(path: Path, data: bytes, *, mode: int) -> None:
     """Make ``path`` hold ``data`` with permission bits ``mode``. Raises StorageError; the old file stays."""
+    remove_stale(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -43,7 +45,7 @@ def replace_file(path: Path, data: bytes, *, mode: int) -> None:
 
 def remove_stale(path: Path) -> None:
     """Delete temporary files for ``path`` that a crash left behind (older than five minutes)."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _STALE_AFTER:
                 left.unlink()

@@ -50,6 +50,11 @@ def find(settings: Settings, *, environment: bool = True) -> AccessToken:
     raise LoginNeeded("; ".join(problems) or f"no access token in {settings.token_dir}", hint=LOGIN_HINT)
 
 
+def is_token(text: str) -> bool:
+    """Whether ``text`` looks like a token at all: printable, on one line, of a sensible length."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def store(settings: Settings, token: Secret, *, as_json: bool = False) -> Path:
     """Write the access token, 0600 from its first byte, and return the file.
 
@@ -88,7 +93,7 @@ def _read(path: Path) -> str | None:
         raise StorageError(
             f"the access token file {path} cannot be read: {error.strerror}",
             hint="Let the user this program runs as own the file (mode 0600), then start it again; "
-            "with the compose file, `docker compose up` does that.",
+            "with the compose file: `docker compose restart copilot-sync`.",
         ) from error
 
 

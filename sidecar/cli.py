@@ -10,64 +10,33 @@ import argparse
 import json
 import logging
 import os
+import random
 import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from sidecar import __version__, health, loop, table
-from sidecar.errors import SidecarError, Stopped
+from sidecar import health, loop, notify, table
+from sidecar.commands import COMMANDS, EXIT_CODES, Flag, parser, variables
+from sidecar.configtarget import summary
+from sidecar.doctor import doctor
+from sidecar.errors import SidecarError, Stopped, UsageError
+from sidecar.handover import take_over
+from sidecar.inplace import configfile
 from sidecar.login import login
 from sidecar.logs import configure
 from sidecar.settings import Settings, likely_typos
 from sidecar.sync import choose, fetch, sync
 from sidecar.text import printable
 
+__all__ = ["COMMANDS", "EXIT_CODES", "Flag", "entry", "main", "parser"]
+
 log = logging.getLogger(__name__)
 
-LAST_WORDS = 0.7
+LAST_WORDS = 0.4
 """Seconds that work under way is given to end by itself after a signal."""
-
-EXIT_CODES = {
-    0: "done",
-    1: "`healthcheck` only: not alive or not ready",
-    2: "a flag, a variable or a file of the user's is wrong",
-    3: "a login is needed, or GitHub refuses the account",
-    4: "GitHub did not answer, or not as it should",
-    5: "a file cannot be read or written",
-    70: "a defect of this program",
-    130: "ended by SIGINT (`run`: 0)",
-    143: "ended by SIGTERM (`run`: 0)",
-}
-
-COMMANDS: dict[str, tuple[str, dict[str, str]]] = {
-    "login": ("log in to GitHub (device flow) and store the access token", {}),
-    "sync": ("read the catalog once and bring the models file up to date", {}),
-    "run": ("the service: sync at start-up and every COPILOT_MODEL_SYNC_INTERVAL seconds", {}),
-    "healthcheck": ("ask the running service whether it is alive and ready", {}),
-    "models": (
-        "read the catalog and show the models that LiteLLM is given; writes nothing",
-        {"--all": "also the models that are left out, with the reason", "--json": "JSON for programs, not a table"},
-    ),
-}
-"""Every command: what it does, and its flags. The reference is generated from this and from EXIT_CODES."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The argument parser."""
-    top = argparse.ArgumentParser(
-        prog="python -m sidecar",
-        description="Keeps a LiteLLM proxy's model list exactly what a GitHub Copilot account may use.",
-        epilog="Settings are environment variables; docs/reference.md lists them, and what the exit codes mean.",
-    )
-    top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="command")
-    for name, (text, flags) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        for flag, help_text in flags.items():
-            command.add_argument(flag, action="store_true", help=help_text)
-    return top
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -75,8 +44,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments = parser().parse_args(argv)
     configure("INFO", as_json=arguments.command == "run")
     try:
-        settings = Settings.load(environ)
-        configure(settings.log_level, as_json=arguments.command == "run")
+        settings = Settings.load(environ, variables(arguments))
+        configure(settings.log_level, as_json=arguments.command == "run", file=settings.log_file)
         for written, meant in likely_typos(environ):
             log.warning("%s is set but not known; is %s meant?", printable(written), meant)
         return _run(arguments, settings)
@@ -88,6 +57,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             if error.hint:
                 print(f"  {error.hint}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # whoever reads our output has had enough: no defect
     except Exception:
         log.exception("a defect of this program; please report it")
         return SidecarError.exit_code
@@ -100,24 +71,54 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             print(problem or "alive and ready")
             return 1 if problem else 0
         case "login":
-            return _until_signalled(lambda stop: login(settings, stop))
+            return _until_signalled(lambda stop: _login(arguments, settings, stop))
         case "sync":
-            return _until_signalled(lambda stop: _sync(settings, stop))
+            return _until_signalled(lambda stop: _sync(arguments, settings, stop))
+        case "prepare":
+            loop.prepare(settings)
+            return 0
         case "models":
             return _until_signalled(lambda stop: _models(arguments, settings, stop))
+        case "doctor":
+            return _until_signalled(lambda stop: doctor(settings, stop))
         case _:
             return _serve(settings)
 
 
-def _sync(settings: Settings, stop: threading.Event) -> None:
-    result = sync(settings, stop)
+def _login(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
+    given = getattr(arguments, "import")
+    if given is not None:
+        take_over(settings, Path(given).expanduser() if given else None, stop, as_json=arguments.json)
+    else:
+        login(settings, stop, as_json=arguments.json)
+
+
+def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+    if arguments.restore is not None:
+        return _restore(arguments.restore, settings, stop)
+    if not arguments.dry_run and stop.wait(random.uniform(0, settings.sync_jitter)):
+        return 0
+    result = sync(settings, stop, adopt=arguments.adopt, dry_run=arguments.dry_run)
     if result.change is None:
-        print(f"{settings.models_file} is up to date: {result.models} models")
-        return
-    print(f"{settings.models_file}: {result.models} models")
-    for word in ("added", "removed", "changed"):
-        for name in getattr(result.change, word):
-            print(f"  {word} {name}")
+        print(f"{result.target} is up to date: {result.models} models")
+    else:
+        print(getattr(result.change, "diff", ""), end="")
+        print(f"{result.target}{' would change' if arguments.dry_run else ''}: {result.models} models")
+        for line in summary(result.change):
+            print(f"  {line}")
+    if arguments.dry_run:
+        return int(result.change is not None)
+    notify.tell(settings, result, stop)
+    return 0
+
+
+def _restore(when: str, settings: Settings, stop: threading.Event) -> int:
+    if settings.config_file is None:
+        raise UsageError("--restore is for a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
+    backup = configfile.restore(settings.config_file, when or None)
+    print(f"{settings.config_file} is again as in {backup}")
+    notify.tell_restored(settings, settings.config_file, backup, stop)
+    return 0
 
 
 def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
@@ -133,6 +134,8 @@ def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.E
 
 
 def _serve(settings: Settings) -> int:
+    if settings.configmap:
+        raise UsageError("COPILOT_CONFIGMAP is for `sync`, in a CronJob", hint="Unset it for `run`.")
     status = health.Status()
     server = health.serve(settings.health_port, status) if settings.health_port else None
     try:
@@ -144,13 +147,13 @@ def _serve(settings: Settings) -> int:
     return 0 if code in {130, 143} else code
 
 
-def _until_signalled(work: Callable[[threading.Event], None]) -> int:
-    """Run ``work`` in a thread and end within a second of SIGTERM or SIGINT, even in mid-request.
+def _until_signalled(work: Callable[[threading.Event], int | None]) -> int:
+    """Run ``work`` in a thread for its exit code, and end within a second of SIGTERM or SIGINT, even in mid-request.
 
     Python restarts an interrupted system call, so a signal alone would not end a read from the network;
     what is abandoned here has no effect, because files are only ever replaced whole.
     """
-    stop, received, failure = threading.Event(), [], []
+    stop, received, failure, code = threading.Event(), [], [], [0]
 
     def handler(number: int, _frame: object) -> None:
         received.append(number)
@@ -158,7 +161,7 @@ def _until_signalled(work: Callable[[threading.Event], None]) -> int:
 
     def target() -> None:
         try:
-            work(stop)
+            code[0] = work(stop) or 0
         except BaseException as error:
             failure.append(error)
         finally:
@@ -177,7 +180,7 @@ def _until_signalled(work: Callable[[threading.Event], None]) -> int:
         return 128 + received[0]
     if failure and not isinstance(failure[0], Stopped):
         raise failure[0]
-    return 0
+    return code[0]
 
 
 def entry() -> None:

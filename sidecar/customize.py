@@ -91,7 +91,7 @@ def resolve(
         if alias.name in real:
             notes.append(f"the alias {alias.name} is left out: a model has that name")
         elif alias.newest and matching:
-            resolved[alias.name] = max(sorted(matching, key=lambda model: model.id, reverse=True), key=_age).id
+            resolved[alias.name] = max(sorted(matching, key=lambda model: model.id), key=_age).id
         elif not alias.newest and alias.target in ids:
             resolved[alias.name] = alias.target
         else:

@@ -8,11 +8,12 @@ or the body of an upstream answer.
     SidecarError           70  a defect of this program
     ├── UsageError          2  a flag, a variable or a file the user wrote is wrong
     ├── LoginNeeded         3  there is no access token, or GitHub refuses it for good
-    │   └── AccessRefused   3  GitHub knows the account and says no (no Copilot, wrong kind of token)
+    │   └── AccessRefused   3  GitHub knows the account and says no: it has no Copilot
     ├── UpstreamError       4  GitHub did not answer, or not as it should; may work later
     │   ├── Unreachable     4  no HTTP answer at all
     │   └── BadAnswer       4  an answer that cannot be used (failed, empty, implausible)
     ├── StorageError        5  a file or directory cannot be read or written
+    ├── LiteLLMError        6  LiteLLM does not answer, is not in step, or could not be told
     └── Stopped             0  SIGTERM or SIGINT ended a wait
 """
 
@@ -45,7 +46,7 @@ class LoginNeeded(SidecarError):
 
 
 class AccessRefused(LoginNeeded):
-    """GitHub accepts the login but refuses Copilot to this account or this kind of token."""
+    """GitHub accepts the login but refuses Copilot to this account."""
 
 
 class UpstreamError(SidecarError):
@@ -70,6 +71,12 @@ class StorageError(SidecarError):
     """A file or directory cannot be read or written."""
 
     exit_code = 5
+
+
+class LiteLLMError(SidecarError):
+    """LiteLLM does not answer, is not in step, or could not be told of a change."""
+
+    exit_code = 6
 
 
 class Stopped(SidecarError):

@@ -8,6 +8,7 @@ addresses to the user, cut short and made printable.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class CopilotToken:
 def exchange(settings: Settings, token: AccessToken) -> CopilotToken:
     """Exchange the access token for a Copilot token.
 
-    Raises LoginNeeded (401), AccessRefused (403, no Copilot), UpstreamError (rate limits and whatever
+    Raises LoginNeeded (401, 404), AccessRefused (403, no Copilot), UpstreamError (rate limits and whatever
     may pass). A token of another OAuth app (404) comes back as a ``direct`` one.
     """
     answer = send("GET", settings.api_key_url, headers=settings.editor_headers(), authorization=("token", token.value))
@@ -55,7 +56,7 @@ def exchange(settings: Settings, token: AccessToken) -> CopilotToken:
     if answer.status == 404 and token.value.reveal().startswith(("gho_", "ghp_", "ghs_", "github_pat_")):
         return CopilotToken(token.value, _default_base(settings), direct=True)
     if answer.status == 404:
-        raise AccessRefused(f"GitHub does not exchange the access token from {token.source} (404)", hint=_KIND_HINT)
+        raise LoginNeeded(f"GitHub does not exchange the access token from {token.source} (404)", hint=_KIND_HINT)
     raise _refusal(answer, f"the exchange of the access token from {token.source}")
 
 
@@ -137,11 +138,11 @@ def _copilot_token(settings: Settings, answer: Answer) -> CopilotToken:
 
 
 def _lifetime(expires_at: object, answer: Answer) -> float:
-    if not isinstance(expires_at, int) or isinstance(expires_at, bool):
+    if not isinstance(expires_at, int) or isinstance(expires_at, bool) or not 0 < expires_at < 10**12:
         return 0.0
     try:
         now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         now = time.time()
     return max(0.0, expires_at - now)
 
@@ -160,7 +161,9 @@ def _trusted_base(settings: Settings, address: str) -> str:
     own = urlsplit(_default_base(settings))
     plain = host in {"localhost", "127.0.0.1"} or settings.insecure_http
     trusted = (host, port) == (own.hostname, own.port) or f".{host}".endswith(_TRUSTED_SUFFIXES)
-    if not host or parts.username or not trusted or not (parts.scheme == "https" or (parts.scheme == "http" and plain)):
+    # Only what every parser takes for the same host: urllib3 ends a host at a backslash, urlsplit does not.
+    clear = re.fullmatch(r"[a-z0-9.-]+", host) and "@" not in parts.netloc
+    if not clear or not trusted or not (parts.scheme == "https" or (parts.scheme == "http" and plain)):
         raise BadAnswer(
             f"GitHub names {printable(address)!r} as Copilot's address, which is no known Copilot host; "
             "no token was sent there",

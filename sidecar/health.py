@@ -7,9 +7,11 @@ LiteLLM must not be taken out of service for that.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 import requests
 
@@ -67,6 +69,17 @@ class Status:
             )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        """Bind for IPv4 and IPv6, without asking a name server who this machine is: offline that takes long."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)
+
+
 def serve(port: int, status: Status) -> ThreadingHTTPServer:
     """Answer health requests on ``port`` from a thread of its own. Raises UsageError when the port is taken."""
 
@@ -96,18 +109,22 @@ def serve(port: int, status: Status) -> ThreadingHTTPServer:
             """Probes come every few seconds; they are not worth a line each."""
 
     try:
-        server = ThreadingHTTPServer(("", port), Handler)
+        server = _Server(("", port), Handler)
     except OSError as error:
         raise UsageError(
             f"COPILOT_HEALTH_PORT={port}: {error.strerror}", hint="Choose a free port, or 0 for no health server."
         ) from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
 
 
 def check(port: int) -> str | None:
-    """Ask the service on this machine; None when it is alive and ready, else what is wrong."""
+    """Ask the service on this machine; None when it is alive and ready, else what is wrong.
+
+    Raises UsageError when there is no health server to ask.
+    """
+    if port == 0:
+        raise UsageError("COPILOT_HEALTH_PORT is 0: there is no health server", hint="Set a port to have one.")
     for path in ("/livez", "/readyz"):
         try:
             with requests.Session() as session:

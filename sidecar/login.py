@@ -54,6 +54,8 @@ def login(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *
         print(text, file=out, flush=True)
 
     if _already(settings, stop, say):
+        if as_json:
+            auth.store(settings, auth.find(settings, environment=False).value, as_json=True)
         return
     auth.make_token_dir(settings)
     for _ in range(CODES):
@@ -75,12 +77,10 @@ def _already(settings: Settings, stop: threading.Event, say: Callable[[str], Non
         return False
     try:
         answer = retrying(lambda: github.exchange(settings, token), stop)
-        name = github.whose(settings, token)
     except AccessRefused as error:
-        if "404" in str(error):
-            say(f"{error}; a new login is needed.")
-            return False
-        raise
+        # A new login of the same account would not give it a subscription.
+        hint = f"{error.hint} To log in with another account, delete {token.source} first."
+        raise AccessRefused(str(error), hint=hint) from error
     except LoginNeeded as error:
         say(f"{error}; a new login is needed.")
         return False
@@ -92,8 +92,17 @@ def _already(settings: Settings, stop: threading.Event, say: Callable[[str], Non
             f"The token in {token.source} belongs to another OAuth app and is no use to LiteLLM; a new login is needed."
         )
         return False
-    say(f"Logged in already as {name or 'an account that GitHub does not name'} ({token.source}).")
+    say(f"Logged in already{_as(settings, token, stop)} ({token.source}).")
     return True
+
+
+def _as(settings: Settings, token: auth.AccessToken, stop: threading.Event) -> str:
+    """`` as NAME``, if GitHub says whose the token is."""
+    try:
+        name = retrying(lambda: github.whose(settings, token), stop)
+    except UpstreamError:
+        name = None
+    return f" as {name}" if name else ""
 
 
 def _request_code(settings: Settings) -> _Code:
@@ -185,12 +194,7 @@ def _finish(
     if as_json:
         auth.store(settings, token, as_json=True)
     stored = auth.AccessToken(token, str(path))
-    try:
-        name = retrying(lambda: github.whose(settings, stored), stop)
-    except UpstreamError:
-        name = None
-    who = f" as {name}" if name else ""
-    say(f"Logged in{who}. The access token ({masked(token.reveal())}) is in {path}, mode 0600.")
+    say(f"Logged in{_as(settings, stored, stop)}. The access token ({masked(token.reveal())}) is in {path}, mode 0600.")
     retrying(lambda: github.exchange(settings, stored), stop)
     say("The account has Copilot; the models follow in a moment.")
 

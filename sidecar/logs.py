@@ -1,13 +1,27 @@
-"""Log output: JSON lines for the service, plain lines for commands. Set up by the command line, never at import."""
+"""Log output: JSON lines for the service, plain lines for commands, and the one place where log files rotate.
+
+Set up by the command line, never at import. ``python -m sidecar.logs FILE`` copies its standard input to its
+standard output and to FILE, for scripts.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import signal
 import sys
+from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from pythonjsonlogger.json import JsonFormatter
 
+from sidecar.errors import SidecarError, StorageError
 from sidecar.text import printable
+
+MAX_BYTES = 100_000_000
+KEEP = 5
 
 
 class _Plain(logging.Formatter):
@@ -18,24 +32,107 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         extra = [f"{key}={printable(value)}" for key, value in record.__dict__.items() if key not in self._STANDARD]
         text = f"{record.levelname.lower()}: {printable(record.getMessage(), 1000)}"
-        return f"{text} ({', '.join(extra)})" if extra else text
+        text = f"{text} ({', '.join(extra)})" if extra else text
+        # Only a defect has one, and it is no use without.
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def configure(level: str, *, as_json: bool) -> None:
-    """Send log records of ``level`` and above to standard error, replacing earlier handlers."""
-    handler = logging.StreamHandler(sys.stderr)
-    if as_json:
-        handler.setFormatter(
-            JsonFormatter(
-                "{asctime}{levelname}{name}{message}",
-                style="{",
-                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-                datefmt="%Y-%m-%dT%H:%M:%S%z",
+class Rotating(RotatingFileHandler):
+    """A log file of at most MAX_BYTES, with KEEP older ones beside it. Several processes may share it."""
+
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            super().__init__(path, maxBytes=max_bytes, backupCount=KEEP, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise StorageError(
+                f"the log file {path} cannot be written: {error.strerror}",
+                hint=f"Name one in a directory that uid {os.getuid()} may write to.",
+            ) from error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, to the new file if another process has rotated."""
+        if self._moved():
+            self._reopen()
+        super().emit(record)
+
+    def doRollover(self) -> None:
+        """Rotate, unless another process just did."""
+        descriptor = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if self._moved():
+                self._reopen()
+            else:
+                super().doRollover()
+        finally:
+            os.close(descriptor)
+
+    def _moved(self) -> bool:
+        try:
+            return self.stream is not None and not os.path.samestat(
+                os.stat(self.baseFilename), os.fstat(self.stream.fileno())
             )
-        )
-    else:
-        handler.setFormatter(_Plain())
+        except OSError:
+            return True
+
+    def _reopen(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = self._open()
+
+
+def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
+    """Send log records of ``level`` and above to standard error, and to ``file``, replacing earlier handlers.
+
+    Raises StorageError when ``file`` cannot be written.
+    """
+    json = JsonFormatter(
+        "{asctime}{levelname}{name}{message}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        datefmt="%Y-%m-%dT%H:%M:%S%z",
+    )
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(json if as_json else _Plain())
+    if file is not None:
+        handlers.append(Rotating(file))
+        handlers[1].setFormatter(json)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for old in root.handlers:
+        if isinstance(old, Rotating):
+            old.close()
+    root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+def copy(path: Path) -> None:
+    """Copy standard input to standard output, and with the time before each line to ``path``. Raises StorageError."""
+    handler = Rotating(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"))
+    for line in sys.stdin.buffer:
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        handler.emit(logging.makeLogRecord({"msg": "%s", "args": (printable(text, 20_000),)}))
+        try:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        except OSError:  # whoever reads has gone; the log goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    handler.close()
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m sidecar.logs FILE``; ends when its input does, not with a signal meant for who writes it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        copy(Path(argv[0]))
+    except SidecarError as error:
+        print(f"{error}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from sidecar import auth, publish
-from sidecar.errors import LoginNeeded, SidecarError, Stopped, Unreachable, UpstreamError
+from sidecar import auth, notify, publish
+from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.health import Status
 from sidecar.settings import Settings
-from sidecar.sync import sync
+from sidecar.sync import Synced, sync
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def run(settings: Settings, stop: threading.Event, status: Status) -> None:
     """Serve until ``stop`` is set. Raises StorageError when the shared volume cannot be written at the start."""
     status.beat(SYNC_BUDGET)
     prepare(settings)
-    status.ready = True
+    status.ready = settings.config_file is None or settings.config_file.exists()
     if settings.interval == 0 and not settings.sync_on_startup:
         log.warning("nothing will be synced: the interval is 0 and SYNC_COPILOT_MODELS_ON_STARTUP is false")
     if not settings.sync_on_startup:
@@ -45,7 +45,12 @@ def run(settings: Settings, stop: threading.Event, status: Status) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Place the hook, and an empty models file if there is none, so that LiteLLM can start before any login."""
+    """Place the hook, and an empty models file if there is none, so that LiteLLM can start before any login.
+
+    A config is the user's, and is not touched before the first sync.
+    """
+    if settings.config_file is not None:
+        return
     publish.publish_hook(settings.models_file.parent)
     if not settings.models_file.exists():
         publish.publish(settings.models_file, [])
@@ -80,12 +85,13 @@ class _Rounds:
     def run(self) -> None:
         while not self.stop.is_set():
             self.status.beat(SYNC_BUDGET)
+            token = _token_state(self.settings)
             error = self._round()
             if self.stop.is_set():
                 return
             self.failures = self.failures + 1 if error else 0
             delay = delay_after(error, self.failures, self.settings.interval)
-            changed = self._token_watch() if isinstance(error, LoginNeeded) else None
+            changed = self._token_watch(token) if isinstance(error, (LoginNeeded, StorageError)) else None
             _wait(delay, self.stop, self.status, changed)
 
     def _round(self) -> SidecarError | None:
@@ -101,6 +107,7 @@ class _Rounds:
             self.status.failed("defect")
             return SidecarError(type(error).__name__)
         self.status.succeeded(result.models, changed=result.change is not None)
+        self.status.ready = True
         self.logged = ("", 0.0)
         if result.change is not None:
             log.info(
@@ -114,7 +121,17 @@ class _Rounds:
             )
         else:
             log.info("models are up to date", extra={"models": result.models})
+        self._tell(result)
         return None
+
+    def _tell(self, result: Synced) -> None:
+        """Tell LiteLLM; the sync stands in any case, and the next one tells it again."""
+        try:
+            notify.tell(self.settings, result, self.stop)
+        except Stopped:
+            return
+        except LiteLLMError as error:
+            log.warning("%s", printable(error, 600), extra={"hint": error.hint, "error": type(error).__name__})
 
     def _failed(self, error: SidecarError) -> None:
         self.status.failed(type(error).__name__)
@@ -125,8 +142,8 @@ class _Rounds:
         level = logging.INFO if isinstance(error, LoginNeeded) and self.failures == 0 else logging.WARNING
         log.log(level, "no sync: %s", printable(text, 600), extra={"hint": error.hint, "error": type(error).__name__})
 
-    def _token_watch(self) -> Callable[[], bool]:
-        before = _token_state(self.settings)
+    def _token_watch(self, before: object) -> Callable[[], bool]:
+        """``before`` is from before the sync: a login may end while GitHub still ponders over the old token."""
         return lambda: _token_state(self.settings) != before
 
 

@@ -70,7 +70,7 @@ def recall(data: bytes | None) -> dict[str, Remembered] | None:
             for key, value in content["models"].items()
             if id_problem(key) is None and value["item"]["id"] == key
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.atomic import read_file, remove_stale, replace_file
+from sidecar.atomic import read_file, replace_file
 from sidecar.errors import SidecarError
 from sidecar.render import MANAGED_PREFIX, models_file
 
@@ -45,7 +45,6 @@ def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
     old = read_file(path)
     if old == data:
         return None
-    remove_stale(path)
     replace_file(path, data, mode=0o644)
     return compare(entries_in(old), {item["model_info"]["id"]: item for item in entries_in(data).values()})
 
@@ -80,7 +79,18 @@ def entries_in(data: bytes | None) -> dict[str, Any]:
     try:
         listed = yaml.safe_load(data)["model_list"] if data else []
         return {item["model_info"]["id"]: item for item in listed}
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except Exception:  # a damaged file makes PyYAML raise nearly anything, and must not outlive this sync
+        return {}
+
+
+def managed_in(data: bytes | None) -> dict[str, Any]:
+    """The managed entries by id, of a models file or of any config, in which there may be others too."""
+    try:
+        content = yaml.safe_load(data or b"")
+        listed = content.get("model_list") or []
+        infos = [(item, (item.get("model_info") or {}).get("id")) for item in listed]
+        return {str(key): item for item, key in infos if str(key).startswith(MANAGED_PREFIX)}
+    except Exception:  # as above
         return {}
 
 

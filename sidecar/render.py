@@ -42,7 +42,15 @@ _EFFORTS = ("none", "minimal", "low", "xhigh", "max")
 
 def entries(models: Sequence[Model], settings: Settings, custom: Custom = NOTHING) -> tuple[list[Entry], list[str]]:
     """The entries for ``models`` under all their names, overrides merged in, and what is worth saying about them."""
-    names = [(name, _key(model, name), model) for model in models for name in model_names(model, settings)]
+    names: list[tuple[str, str, Model]] = []
+    doubles = []
+    for model in sorted(models, key=lambda item: "/" in item.id):
+        for name in model_names(model, settings):
+            # The same name twice would be load-balanced between two models.
+            if any(name == other for other, _, _ in names):
+                doubles.append(f"{name} stays another model's name; {model.id} does without")
+            else:
+                names.append((name, _key(model, name), model))
     by_id = {model.id: model for model in models}
     aliases, notes = resolve(custom.aliases, models, [name for name, _, _ in names])
     names += [(alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]) for alias, target in aliases.items()]
@@ -50,7 +58,7 @@ def entries(models: Sequence[Model], settings: Settings, custom: Custom = NOTHIN
         merged(_entry(name, key, model, settings), model.id, custom.overrides)
         for name, key, model in sorted(names, key=lambda item: item[1])
     ]
-    return found, notes
+    return found, [*doubles, *notes]
 
 
 def model_names(model: Model, settings: Settings) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -101,11 +102,46 @@ def url(text: str) -> str:
     return text.strip().rstrip("/")
 
 
+def any_url(text: str) -> str:
+    """address"""
+    return url(text)
+
+
+def private_url(text: str) -> str:
+    """address"""
+    return url(text)
+
+
+def words(text: str) -> str:
+    """command"""
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words: {error}") from None
+    if not parts or "\0" in text:
+        raise ValueError("holds no command")
+    return text
+
+
 def header_value(text: str) -> str:
     """text"""
     if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", text):
         raise ValueError("is not plain ASCII text on one line")
     return text
+
+
+def configmap_name(text: str) -> str:
+    """`name` or `namespace/name`"""
+    parts = text.strip().split("/")
+    subdomain = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+    if len(parts) > 2 or not all(subdomain.fullmatch(part) for part in parts):
+        raise ValueError("is not the name of a ConfigMap, or namespace/name")
+    return "/".join(parts)
+
+
+def text_value(text: str) -> str:
+    """text"""
+    return text.strip()
 
 
 def globs(text: str) -> tuple[str, ...]:
@@ -153,6 +189,56 @@ class Settings:
         "copilot_models.yaml",
         "The models file, read by LiteLLM's hook too. `/shared/copilot_models.yaml` in the image.",
     )
+    config_file: Path | None = knob(
+        "CONFIG_FILE",
+        path,
+        None,
+        "A LiteLLM config that is kept in step in place, instead of the models file: only its generated entries "
+        "are replaced.",
+    )
+    config_backups: int = knob(
+        "COPILOT_CONFIG_BACKUPS", whole_number(0, 10_000), "10", "Backups of that config that are kept beside it."
+    )
+    validate: str | None = knob(
+        "COPILOT_VALIDATE",
+        words,
+        None,
+        "Run when that config has changed, with its path as the last argument; if it fails, the old one comes back.",
+    )
+    on_change: str | None = knob(
+        "COPILOT_ON_CHANGE",
+        words,
+        None,
+        "Run after a change, with the change as JSON on its input, for at most a minute. There is no shell: "
+        "`sh -c '…'` is one.",
+    )
+    on_change_url: str | None = knob(
+        "COPILOT_ON_CHANGE_URL", private_url, None, "Where the change is posted as JSON; http will do."
+    )
+    on_change_gunicorn: Path | None = knob(
+        "COPILOT_ON_CHANGE_GUNICORN",
+        path,
+        None,
+        "A file with the process number of a gunicorn master, which is sent SIGHUP; nothing else ever is.",
+    )
+    configmap: str | None = knob(
+        "COPILOT_CONFIGMAP",
+        configmap_name,
+        None,
+        "In a pod: `sync` keeps the models file and its memory in this ConfigMap instead of in a file.",
+    )
+    sync_jitter: int = knob(
+        "COPILOT_SYNC_JITTER",
+        whole_number(0, 3600),
+        "0",
+        "`sync` waits up to so many seconds first, by chance: for a CronJob, so that installations stay apart.",
+    )
+    kubernetes_host: str | None = knob(
+        "KUBERNETES_SERVICE_HOST", text_value, None, "The API server's address; Kubernetes sets it in every pod."
+    )
+    kubernetes_port: int = knob(
+        "KUBERNETES_SERVICE_PORT", whole_number(1, 65535), "443", "Its port; Kubernetes sets it in every pod."
+    )
     sync_on_startup: bool = knob(
         "SYNC_COPILOT_MODELS_ON_STARTUP",
         boolean,
@@ -183,6 +269,14 @@ class Settings:
         "INFO",
         "The least important log lines that are written.",
     )
+    log_file: Path | None = knob(
+        "COPILOT_LOG_FILE",
+        path,
+        None,
+        "Log lines go to this file too, as JSON. It rotates by itself at 100 MB; 5 older ones are kept.",
+    )
+    litellm_url: str = knob("LITELLM_URL", any_url, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
+    litellm_key: Secret | None = knob("LITELLM_MASTER_KEY", secret, None, "LiteLLM's key, for `doctor`.")
     include: tuple[str, ...] = knob(
         "COPILOT_MODELS_INCLUDE",
         globs,
@@ -297,22 +391,25 @@ class Settings:
     )
 
     @classmethod
-    def load(cls, environ: Mapping[str, str]) -> Settings:
+    def load(cls, environ: Mapping[str, str], flags: Mapping[str, tuple[str, str]] | None = None) -> Settings:
         """Check the environment and return the settings; an empty variable counts as not set.
 
-        Raises UsageError that names every wrong variable, not only the first one.
+        ``flags`` are variables that were set on the command line, with the flag's name and value: they win.
+        Raises UsageError that names every wrong variable or flag, not only the first one.
         """
+        flags = flags or {}
         values: dict[str, Any] = {}
         mistakes: list[str] = []
         for item in fields(cls):
-            text = environ.get(item.metadata["name"], "")
+            name = item.metadata["name"]
+            label, text = flags.get(name) or (name, environ.get(name, ""))
             if not text.strip():
                 continue
             try:
                 values[item.name] = item.metadata["parse"](text)
             except ValueError as error:
-                shown = "***" if item.metadata["parse"] is secret else repr(text[:60])
-                mistakes.append(f"{item.metadata['name']}={shown} {error}")
+                shown = "***" if item.metadata["parse"] in (secret, private_url, words) else repr(text[:60])
+                mistakes.append(f"{label}={shown} {error}")
         settings = cls(**values)
         if not settings.insecure_http:
             for item in fields(cls):
@@ -322,7 +419,7 @@ class Settings:
         if mistakes:
             raise UsageError(
                 "; ".join(mistakes),
-                hint="Correct or unset these environment variables; docs/reference.md lists what each takes.",
+                hint="Correct or unset them; docs/reference.md lists what each takes.",
             )
         return settings
 

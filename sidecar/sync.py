@@ -1,6 +1,6 @@
-"""One sync: access token → Copilot token → catalog → selection → entries → models file.
+"""One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.target``).
 
-Last good wins: whatever fails on the way raises, and nothing on disk has changed.
+Last good wins: whatever fails on the way raises, and nothing in the target has changed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 
-from sidecar import auth, catalog, customize, github, memory, publish, render, selection
-from sidecar.atomic import read_file, replace_file
+from sidecar import auth, catalog, customize, github, memory, publish, render, selection, target
 from sidecar.catalog import Item
 from sidecar.render import Entry
 from sidecar.selection import Selection
@@ -22,10 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Synced:
-    """The result of a sync; ``change`` is None when the models file was up to date."""
+    """The result of a sync; ``change`` is None when the target was up to date. ``target`` is its name."""
 
     models: int
     change: publish.Change | None
+    target: str = ""
 
 
 def fetch(settings: Settings, stop: threading.Event) -> list[Item]:
@@ -49,24 +49,31 @@ def choose(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry
     return replace(selected, notes=(*selected.notes, *notes)), entries
 
 
-def sync(settings: Settings, stop: threading.Event) -> Synced:
-    """Bring the models file up to date. Raises SidecarError; then nothing has changed on disk."""
-    memory_file = memory.memory_file(settings.models_file)
-    stored = read_file(memory_file)
-    known = memory.recall(stored)
-    if known is None:
-        log.warning("the memory of earlier catalogs is damaged and is started afresh", extra={"file": str(memory_file)})
-    found, remembered = memory.merge(known or {}, fetch(settings, stop), settings.remove_after)
-    selected, entries = choose(found, settings)
+def sync(settings: Settings, stop: threading.Event, *, adopt: bool = False, dry_run: bool = False) -> Synced:
+    """Bring the target up to date; ``dry_run`` only says what would change, ``adopt`` is as in ``target.of``.
+
+    Raises SidecarError; then nothing has changed in the target.
+    """
+    place = target.of(settings, adopt=adopt, dry_run=dry_run)
+    found = fetch(settings, stop)
+    selected, remembered = Selection((), ()), dict[str, memory.Remembered]()
+
+    def make(stored: bytes | None) -> tuple[list[Entry], bytes]:
+        """From the stored memory to the entries and the new memory; a ConfigMap asks again after a conflict."""
+        nonlocal selected, remembered
+        known = memory.recall(stored)
+        if known is None:
+            log.warning("the memory of earlier catalogs is damaged and is started afresh")
+        items, remembered = memory.merge(known or {}, found, settings.remove_after)
+        selected, entries = choose(items, settings)
+        return entries, memory.dump(remembered)
+
+    change = place.update(make, stop)
     for note in selected.notes:
         log.warning(note)
     for item in selected.left_out:
         log.debug("left out", extra={"model": item.label, "reason": item.reason})
-    change = publish.publish(settings.models_file, entries)
-    data = memory.dump(remembered)
-    if data != stored:
-        replace_file(memory_file, data, mode=0o644)
     absent = sorted(key for key, value in remembered.items() if value.absences)
     if absent:
         log.info("absent from the catalog, kept for now", extra={"absent": absent})
-    return Synced(len(selected.models), change)
+    return Synced(len(selected.models), change, place.name)

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 import requests
 import tenacity
+import urllib3
 
-from sidecar.errors import BadAnswer, Unreachable, UpstreamError
+from sidecar.errors import BadAnswer, Stopped, Unreachable, UpstreamError
 from sidecar.settings import Secret
 from sidecar.text import printable
 
@@ -51,7 +52,7 @@ class Answer:
         elif text:
             try:
                 seconds = parsedate_to_datetime(text).timestamp() - time.time()
-            except ValueError:
+            except (ValueError, OverflowError):
                 seconds = None
         reset = self.headers.get("x-ratelimit-reset", "")
         if seconds is None and self.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit() and len(reset) < 13:
@@ -108,14 +109,15 @@ def send(
                     "variables to the final address.",
                 )
             content = bytearray()
-            for chunk in response.iter_content(65536):
+            # Not iter_content: it waits until it has so many bytes, and the time limit with it.
+            while chunk := response.raw.read1(65536, decode_content=True):
                 content += chunk
                 if len(content) > MAX_BYTES:
                     raise BadAnswer(f"{host} answered with more than {MAX_BYTES} bytes")
                 if time.monotonic() > deadline:
                     raise Unreachable(f"{host} took longer than {TOTAL_TIMEOUT:.0f} s to answer")
             return Answer(response.status_code, response.headers, _parse(bytes(content)))
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise Unreachable(f"no answer from {host}: {_reason(error)}", hint=_UNREACHABLE_HINT) from None
 
 
@@ -149,7 +151,7 @@ def _parse(content: bytes) -> Any:
     """JSON with exact decimals; NaN and Infinity become None, text that is not JSON too."""
     try:
         return json.loads(content, parse_float=Decimal, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: 1e9999999999999999999
         return None
 
 
@@ -168,12 +170,17 @@ def retrying(call: Callable[[], T], stop: threading.Event) -> T:
     """Try ``call`` up to ATTEMPTS times while it raises UpstreamError, waiting as GitHub asks.
 
     A wait that GitHub wants longer than LONGEST_WAIT seconds is left to the caller; ``stop`` ends a
-    wait at once. The last error is raised.
+    wait at once. The last error is raised, or Stopped.
     """
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stopped("interrupted between two tries")
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(_worth_another_try),
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_when_event_set(stop),
         wait=_wait,
-        sleep=tenacity.sleep_using_event(stop),
+        sleep=sleep,
         reraise=True,
     )(call)

@@ -1,0 +1,170 @@
+"""Checks every hop from the access token to LiteLLM, in order, and says what to do about each that fails.
+
+Writes nothing, and costs one exchange and one catalog read, as a sync does. What cannot be judged because of an
+earlier failure is skipped. ``docs/troubleshooting.md`` names the same cures.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from sidecar import auth, catalog, github, proxy, publish
+from sidecar.atomic import read_file
+from sidecar.configtarget import real
+from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, Unreachable, UpstreamError, UsageError
+from sidecar.inplace import configfile
+from sidecar.settings import Settings
+from sidecar.sync import choose
+from sidecar.text import masked, printable
+from sidecar.transport import retrying
+
+PASS, FAIL, SKIP = "pass", "fail", "skip"
+
+_KINDS = {
+    "ghu_": "a user's login with a GitHub App, the kind that Copilot takes",
+    "gho_": "a login with an OAuth app; the exchange shows whether it serves",
+    "ghp_": "a personal access token",
+    "github_pat_": "a personal access token",
+    "ghs_": "a token of an installation or of Actions",
+    "ghr_": "a refresh token",
+}
+_WRONG = ("ghp_", "github_pat_", "ghs_", "ghr_")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of one check; ``cure`` and ``code`` (an exit code) are for failures."""
+
+    name: str
+    result: str
+    text: str
+    cure: str = ""
+    code: int = 0
+
+
+def doctor(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout) -> int:
+    """Print one line for each check, and a line with the cure for each failure; the first failure's exit code."""
+    code = 0
+    for check in checks(settings, stop):
+        print(f"{check.result}  {check.name:<13} {printable(check.text, 600)}", file=out, flush=True)
+        if check.cure:
+            print(f"      cure: {check.cure}", file=out, flush=True)
+        code = code or check.code
+    return code
+
+
+def checks(settings: Settings, stop: threading.Event) -> Iterator[Check]:
+    """The checks, as they are made. Raises Stopped."""
+    yield from _github(settings, stop)
+    yield (entries := _attempt("config", lambda: _file(settings)))
+    yield from _litellm(settings, entries.result == PASS)
+
+
+def _attempt(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, PASS, check())
+    except SidecarError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: SidecarError) -> Check:
+    return Check(name, FAIL, str(error), error.hint, error.exit_code)
+
+
+def _skipped(names: str) -> Iterator[Check]:
+    for name in names.split(","):
+        yield Check(name, SKIP, "it needs what failed above")
+
+
+def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
+    try:
+        token = auth.find(settings)
+    except SidecarError as error:
+        yield _failed("token", error)
+        yield from _skipped("kind,GitHub,exchange,subscription,plan host,catalog,models")
+        return
+    text = token.value.reveal()
+    yield Check("token", PASS, f"{masked(text)} from {token.source}")
+    prefix = next((item for item in _KINDS if text.startswith(item)), "")
+    if prefix in _WRONG:
+        yield Check("kind", FAIL, f"{prefix}… is {_KINDS[prefix]}: not for Copilot", auth.LOGIN_HINT, 3)
+    else:
+        yield Check("kind", PASS, _KINDS.get(prefix, "not known by its first letters; the exchange shows"))
+    try:
+        copilot = retrying(lambda: github.exchange(settings, token), stop)
+    except (LoginNeeded, UpstreamError) as error:
+        yield from _no_exchange(error)
+        return
+    yield Check("GitHub", PASS, "it answers")
+    if copilot.direct:
+        yield Check(
+            "exchange", FAIL, "GitHub does not exchange this kind of token, LiteLLM needs that", auth.LOGIN_HINT, 3
+        )
+        yield Check("subscription", SKIP, "only the exchange tells")
+    else:
+        yield Check("exchange", PASS, f"a Copilot token that is good for {copilot.lifetime / 60:.0f} minutes")
+        yield Check("subscription", PASS, copilot.sku or "there is one; GitHub does not name it")
+    yield Check("plan host", PASS, copilot.api_base)
+    yield from _models(settings, copilot, stop)
+
+
+def _no_exchange(error: SidecarError) -> Iterator[Check]:
+    """An exchange that failed, told at the hop where it did."""
+    names = ["GitHub", "exchange", "subscription", "plan host"]
+    where = 1
+    if isinstance(error, Unreachable):
+        where = 0
+    elif isinstance(error, AccessRefused):
+        where = 2
+    elif isinstance(error, BadAnswer) and "GITHUB_COPILOT_API_BASE" in error.hint:
+        where = 3
+    for name in names[:where]:
+        yield Check(name, PASS, "it answers" if name == "GitHub" else "GitHub took the access token")
+    yield _failed(names[where], error)
+    yield from _skipped(",".join([*names[where + 1 :], "catalog", "models"]))
+
+
+def _models(settings: Settings, copilot: github.CopilotToken, stop: threading.Event) -> Iterator[Check]:
+    try:
+        found = catalog.items(retrying(lambda: github.catalog(settings, copilot), stop))
+    except SidecarError as error:
+        yield _failed("catalog", error)
+        yield from _skipped("models")
+        return
+    yield Check("catalog", PASS, f"{len(found)} models")
+
+    def chosen() -> str:
+        selected, _ = choose(found, settings)
+        return (
+            f"{len(selected.models)} are for LiteLLM, {len(selected.left_out)} are left out (`models --all` says why)"
+        )
+
+    yield _attempt("models", chosen)
+
+
+def _file(settings: Settings) -> str:
+    """What LiteLLM is given: the config or the models file. Raises SidecarError when it is of no use."""
+    place = settings.config_file or settings.models_file
+    data = read_file(real(place))
+    if data is None:
+        raise UsageError(f"{place} is not there", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
+    # Parses it as a sync would, and refuses what LiteLLM would not understand.
+    configfile.sync_config(place, [], dry_run=True)
+    entries = publish.managed_in(data)
+    if not entries:
+        raise UsageError(f"{place} holds no models of the catalog", hint="Run `sync`; its message says what is wrong.")
+    return f"{place} is valid and holds {len(entries)} entries"
+
+
+def _litellm(settings: Settings, known: bool) -> Iterator[Check]:
+    alive = _attempt("LiteLLM", lambda: proxy.alive(settings))
+    yield alive
+    if not known or alive.result != PASS:
+        yield from _skipped("in step")
+        return
+    data = read_file(real(settings.config_file or settings.models_file))
+    yield _attempt("in step", lambda: proxy.in_step(settings, publish.managed_in(data)))

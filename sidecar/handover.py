@@ -1,0 +1,98 @@
+"""Takes over an access token that LiteLLM or an editor has stored, instead of a new login.
+
+Every token that is found is tried at GitHub, and the first one that serves Copilot is stored; where it came
+from is only read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+
+from sidecar import auth, github
+from sidecar.errors import LoginNeeded, StorageError
+from sidecar.settings import Secret, Settings
+from sidecar.text import masked
+from sidecar.transport import retrying
+
+_PLACES = (
+    "~/.config/litellm/github_copilot/access-token",
+    "~/.config/litellm/github_copilot/github_token.json",
+    "~/.config/github-copilot/apps.json",
+    "~/.config/github-copilot/hosts.json",
+)
+"""LiteLLM's token directory, and where the Copilot plugins of editors keep theirs."""
+_NAMES = ("access-token", auth.JSON_FILE, "apps.json", "hosts.json")
+
+
+def take_over(
+    settings: Settings, given: Path | None, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False
+) -> None:
+    """Store the first token that serves, from ``given`` (a file or directory) or from the known places.
+
+    Raises LoginNeeded when there is none, UpstreamError, StorageError.
+    """
+    refused = []
+    for path in _files(given):
+        for text in tokens_in(_read(path), settings):
+            token = auth.AccessToken(Secret(text), str(path))
+            try:
+                answer = retrying(lambda token=token: github.exchange(settings, token), stop)  # type: ignore[misc]
+            except LoginNeeded as error:
+                refused.append(f"{masked(text)} in {path}: {error}")
+                continue
+            if answer.direct:
+                refused.append(f"{masked(text)} in {path} belongs to another OAuth app and is no use to LiteLLM")
+                continue
+            kept = [auth.store(settings, token.value)]
+            if as_json:
+                kept.append(auth.store(settings, token.value, as_json=True))
+            print(f"The access token ({masked(text)}) from {path} is in {' and '.join(map(str, kept))}.", file=out)
+            return
+    where = str(given) if given else ", ".join(_PLACES)
+    raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}", hint=auth.LOGIN_HINT)
+
+
+def tokens_in(text: str, settings: Settings) -> list[str]:
+    """The access tokens in a file of LiteLLM's or an editor's, those of our own OAuth app first. Pure."""
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        return [text.strip()] if auth.is_token(text.strip()) else []
+    if "access_token" in content:
+        found = [("", content["access_token"])]
+    else:
+        host = (urlsplit(settings.access_token_url).hostname or "").lower()
+        found = [
+            (key, value.get("oauth_token"))
+            for key, value in content.items()
+            if isinstance(value, dict) and key.partition(":")[0].lower() == host
+        ]
+    found.sort(key=lambda item: settings.client_id not in item[0])
+    return [value for _, value in found if isinstance(value, str) and auth.is_token(value)]
+
+
+def _files(given: Path | None) -> Iterator[Path]:
+    if given is None:
+        yield from (path for path in (Path(place).expanduser() for place in _PLACES) if path.exists())
+    elif given.is_dir():
+        yield from (given / name for name in _NAMES if (given / name).exists())
+    else:
+        yield given
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 20).decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be read: {error.strerror}", hint="Name a file that is there, or its directory."
+        ) from error

@@ -1,0 +1,230 @@
+"""Brings the generated entries of an existing LiteLLM config up to date, and leaves everything else alone. Pure.
+
+An entry is *managed* when its ``model_info.id`` begins with ``MANAGED_PREFIX``; only those are replaced, as
+one block at the place of the first, else at the end of ``model_list``. Every other byte stays, and taking
+all managed entries out again gives the file that was there before, byte for byte. Comments *inside* a
+managed entry go with it; those between and behind managed entries stay. The result is parsed and held
+against what was meant before it is handed out. Files, locks and backups belong to ``sidecar.inplace.configfile``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from sidecar.errors import SidecarError, UsageError
+from sidecar.inplace import splice
+from sidecar.inplace.listing import Site, locate, refuse_shared
+from sidecar.inplace.yamltext import Source, parse, plain, same_node
+from sidecar.render import MANAGED_PREFIX, PROVIDER, dump_entries
+
+Entry = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field of a managed entry: ``path`` like ``model_info.mode``; None stands for a missing value."""
+
+    model_name: str
+    path: str
+    old: object
+    new: object
+
+
+@dataclass(frozen=True)
+class Update:
+    """A config brought up to date, and what that did, by ``model_name``.
+
+    ``kept`` are the generated entries left out because a hand-written one has their name; ``adopted``
+    the hand-written ones that were replaced.
+    """
+
+    text: bytes
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[Change, ...] = ()
+    kept: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
+
+
+def update(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
+    """Make the managed entries of the config ``text`` exactly ``entries``, in this order.
+
+    A hand-written entry wins over the one of ``entries`` with its ``model_name``, unless ``adopt`` is set
+    and it is a Copilot model's: then it is replaced, and so is a hand-written Copilot entry whose model is
+    not among ``entries``. Equal entries leave the text as it is. Raises UsageError for a config that is
+    not valid or leaves no room, SidecarError when the result is not what was meant (a bug).
+    """
+    source = parse(text)
+    site = locate(source)
+    values = [plain(node) for node in site.nodes]
+    managed = [number for number, value in enumerate(values) if _is_managed(value)]
+    adopted = [number for number in _adoptable(values, entries) if number not in managed] if adopt else []
+    drop = sorted([*managed, *adopted])
+    foreign = {_name(value) for number, value in enumerate(values) if number not in set(drop)}
+    wanted = [entry for entry in entries if entry["model_name"] not in foreign]
+    present = [values[number] for number in managed]
+    kept = tuple(str(entry["model_name"]) for entry in entries if entry["model_name"] in foreign)
+    if not adopted and _same(present, wanted):
+        return Update(text, kept=kept)
+    refuse_shared(site, drop)
+    new = _candidates(site, drop, wanted)
+    names = tuple(str(_name(values[number])) for number in adopted)
+    return _summary(_verified(source, site, drop, new, wanted), present, wanted, kept, names)
+
+
+def _is_managed(value: Any) -> bool:
+    info = value.get("model_info") if isinstance(value, dict) else None
+    key = info.get("id") if isinstance(info, dict) else None
+    return isinstance(key, str) and key.startswith(MANAGED_PREFIX)
+
+
+def _name(value: Any) -> object:
+    name = value.get("model_name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _model(value: Any) -> str:
+    params = value.get("litellm_params") if isinstance(value, dict) else None
+    model = params.get("model") if isinstance(params, dict) else None
+    return model if isinstance(model, str) else ""
+
+
+def _adoptable(values: Sequence[Any], entries: Sequence[Entry]) -> list[int]:
+    names = {entry["model_name"] for entry in entries}
+    models = {_model(entry) for entry in entries}
+    return [
+        number
+        for number, value in enumerate(values)
+        if _model(value).startswith(PROVIDER) and (_name(value) in names or _model(value) not in models)
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as YAML: a Decimal equals the float it is read back as, a bool never equals a number."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, (int, float, Decimal)) and isinstance(other, (int, float, Decimal)):
+        return one == other or float(one) == float(other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _block_text(entries: Sequence[Entry]) -> str:
+    """The entries as a block sequence. An anchor in it could be one of the file's own names."""
+    text = dump_entries(entries)
+    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
+        raise _bug("a generated entry has an anchor")
+    return text
+
+
+def _flow_text(value: object) -> str:
+    """``value`` on one line that is YAML as well as JSON."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {_flow_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_flow_text(item) for item in value) + "]"
+    if isinstance(value, (float, Decimal)):
+        # YAML 1.1 reads a number without a point, like 1e-06, as text.
+        fixed = f"{Decimal(str(value)).normalize():f}"
+        return fixed if "." in fixed else fixed + ".0"
+    if value is None or isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return "".join(_escaped(char) for char in json.dumps(str(value), ensure_ascii=False))
+
+
+def _escaped(char: str) -> str:
+    if " " <= char <= "~":
+        return char
+    return f"\\U{ord(char):08x}"
+
+
+def _candidates(site: Site, drop: Sequence[int], wanted: Sequence[Entry]) -> Iterator[str]:
+    """The new text, and what to try when a block scalar before the entries would swallow what now follows it."""
+    new = splice.rewrite(site, drop, _block_text(wanted), [_flow_text(entry) for entry in wanted])
+    yield new
+    # At the end of the file it may need the line break back that went with an entry.
+    yield new + site.source.eol
+    # Before a comment that is indented as deep as its text, it needs another that is not.
+    yield splice.rewrite(site, drop, splice.GAP, [])
+
+
+def _verified(
+    source: Source, site: Site, drop: Sequence[int], candidates: Iterator[str], wanted: Sequence[Entry]
+) -> bytes:
+    """The first candidate that differs in nothing but the managed entries, as bytes. Raises SidecarError."""
+    for candidate in candidates:
+        data = (source.bom + candidate).encode("utf-8")
+        try:
+            result = locate(parse(data))
+        except UsageError:
+            continue
+        if _as_meant(site, drop, result, wanted):
+            return data
+    raise _bug("the result is not what was meant")
+
+
+def _as_meant(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[Entry]) -> bool:
+    values = [plain(node) for node in result.nodes]
+    own = [number for number, value in enumerate(values) if _is_managed(value)]
+    others = [node for number, node in enumerate(result.nodes) if number not in set(own)]
+    before = [node for number, node in enumerate(site.nodes) if number not in set(drop)]
+    pairs = [*zip(before, others, strict=False)]
+    for old, new in zip(site.foreign, result.foreign, strict=False):
+        pairs += [(old[0], new[0]), (old[1], new[1])]
+    return (
+        len(before) == len(others)
+        and len(site.foreign) == len(result.foreign)
+        and all(same_node(old, new) for old, new in pairs)
+        and _same([values[number] for number in own], wanted)
+    )
+
+
+def _bug(what: str) -> SidecarError:
+    return SidecarError(
+        f"internal error: {what}; nothing was changed",
+        hint="Please report this with the config, its secrets taken out.",
+    )
+
+
+def _summary(
+    data: bytes, present: Sequence[Any], wanted: Sequence[Entry], kept: tuple[str, ...], adopted: tuple[str, ...]
+) -> Update:
+    old = {_id(entry): entry for entry in present}
+    new = {_id(entry): entry for entry in wanted}
+    changed: list[Change] = []
+    for key in new.keys() & old.keys():
+        before, after = dict(_leaves(old[key])), dict(_leaves(new[key]))
+        changed += [
+            Change(str(_name(new[key])), path, before.get(path), after.get(path))
+            for path in sorted(before.keys() | after.keys())
+            if not _same(before.get(path), after.get(path))
+        ]
+    return Update(
+        data,
+        added=tuple(str(_name(entry)) for key, entry in new.items() if key not in old and _name(entry) not in adopted),
+        removed=tuple(str(_name(entry)) for key, entry in old.items() if key not in new),
+        changed=tuple(sorted(changed, key=lambda item: (item.model_name, item.path))),
+        kept=kept,
+        adopted=adopted,
+    )
+
+
+def _id(entry: Any) -> str:
+    return str(entry["model_info"]["id"])
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping) and (value or not prefix):
+        for key, item in value.items():
+            yield from _leaves(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

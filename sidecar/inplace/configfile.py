@@ -1,0 +1,182 @@
+"""Brings a config file on disk up to date: one writer at a time, a backup first, replaced whole or not at all.
+
+What the new text is, ``sidecar.inplace`` says. Here a crash at any moment leaves the old file or the new
+one, symlinks stay symlinks, and mode, owner and group stay. Extended attributes and hard links are not
+carried over: a rename makes a new inode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.errors import StorageError, UsageError
+from sidecar.inplace import Entry, Update, update
+from sidecar.inplace.backups import backups_of, make_backup, prune
+from sidecar.inplace.textdiff import unified
+from sidecar.inplace.wholefile import Snapshot, remove_left, replace, snapshot, storage
+
+_TRIES = 5
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sync did, or with ``dry_run`` would do. ``path`` is the real file, behind all symlinks."""
+
+    path: Path
+    before: bytes | None
+    update: Update
+    backup: Path | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.update.text != (self.before or b"")
+
+    @property
+    def created(self) -> bool:
+        return self.changed and self.before is None
+
+
+def sync_config(
+    path: Path,
+    entries: Sequence[Entry],
+    *,
+    backups: int = 10,
+    adopt: bool = False,
+    dry_run: bool = False,
+    lock_timeout: float = 60.0,
+) -> Outcome:
+    """Make the managed entries of the config at ``path`` exactly ``entries``.
+
+    Keeps the newest ``backups`` copies of what was there before (0: none is made); waits up to
+    ``lock_timeout`` seconds for another sync. ``dry_run`` writes nothing and takes no lock. Raises
+    UsageError for a config that cannot be edited and StorageError for a file that cannot be read or
+    written; then the config is as it was.
+    """
+    target = _target(path)
+    if dry_run:
+        return _plan(target, snapshot(target), entries, adopt)
+    with _lock(target, lock_timeout):
+        remove_left(target)
+        for _ in range(_TRIES):
+            before = snapshot(target)
+            outcome = _plan(target, before, entries, adopt)
+            if not outcome.changed:
+                return outcome
+            backup = make_backup(target, before) if before and backups > 0 else None
+            if replace(target, outcome.update.text, before):
+                if backup:
+                    prune(target, backups)
+                return Outcome(target, outcome.before, outcome.update, backup)
+    raise _restless(target)
+
+
+def diff(outcome: Outcome) -> str:
+    """What ``outcome`` changed, or would change, as a unified diff for people: values of secrets are masked."""
+    before = outcome.before or b""
+    name = str(outcome.path)
+    return unified(before, outcome.update.text, "/dev/null" if outcome.before is None else name, name)
+
+
+def list_backups(path: Path) -> tuple[Path, ...]:
+    """The backups of the config at ``path``, newest first. Raises StorageError."""
+    return backups_of(_target(path))
+
+
+def restore(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:
+    """Bring back the backup of time ``when`` (``20261122T013000Z``), by default the newest; returns its path.
+
+    What was there is backed up first, and no backup is deleted. Raises UsageError when there is no such
+    backup, StorageError when a file cannot be read or written; then the config is as it was.
+    """
+    target = _target(path)
+    with _lock(target, lock_timeout):
+        remove_left(target)
+        found = backups_of(target)
+        chosen = next((item for item in found if when is None or when in (item.name, _time_of(item))), None)
+        old = snapshot(chosen) if chosen else None
+        if chosen is None or old is None:
+            times = ", ".join(_time_of(item) for item in found)
+            what = "no backup" if when is None else f"no backup of {when}"
+            raise UsageError(f"{target} has {what}", hint=f"There are: {times}." if times else "A sync makes them.")
+        for _ in range(_TRIES):
+            before = snapshot(target)
+            if before is not None and before.data == old.data:
+                return chosen
+            if before is not None:
+                make_backup(target, before)
+            if replace(target, old.data, before, like=old):
+                return chosen
+    raise _restless(target)
+
+
+def _restless(target: Path) -> StorageError:
+    return StorageError(f"{target} is being changed all the time", hint="Try again when that is over.")
+
+
+def _time_of(backup: Path) -> str:
+    return backup.name.rpartition(".bak-")[2]
+
+
+def _target(path: Path) -> Path:
+    with storage(path, "found"):
+        return Path(os.path.realpath(path))
+
+
+def _plan(target: Path, before: Snapshot | None, entries: Sequence[Entry], adopt: bool) -> Outcome:
+    data = before.data if before else None
+    try:
+        return Outcome(target, data, update(data or b"", entries, adopt=adopt))
+    except UsageError as error:
+        raise UsageError(f"{target}: {error}", hint=error.hint) from error
+
+
+@contextlib.contextmanager
+def _lock(target: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock file next to ``target``. The kernel frees it when its holder ends, however that happens."""
+    path = target.with_name(f".{target.name}.lock")
+    deadline = time.monotonic() + timeout
+    while True:
+        with storage(target, f"locked with {path.name} beside it"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            _acquire(descriptor, path, target, deadline)
+            if _is_at(descriptor, path):
+                try:
+                    yield
+                finally:
+                    # Unlinked while held: whoever waits on this file sees that and opens the next one.
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, target: Path, deadline: float) -> None:
+    while True:
+        with storage(target, f"locked with {path.name} beside it"):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        if time.monotonic() >= deadline:
+            raise StorageError(
+                f"another sync of {target} is still running", hint="Wait for it, or end it; its lock goes with it."
+            )
+        time.sleep(_POLL)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,238 @@
+"""Reads YAML as text with positions: which characters are which token, where lines end, what a node means.
+
+Every position is an index of a character in ``Source.text``. Nothing is written here and no YAML tag is
+ever obeyed: a tag that is not YAML's own stays text. ``sidecar.inplace.splice`` decides with this what to cut.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.reader import Reader, ReaderError
+
+from sidecar.errors import UsageError
+from sidecar.text import printable
+
+BOM = "\ufeff"
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAKS = "\r\n\x85\u2028\u2029"
+_MERGE = "tag:yaml.org,2002:merge"
+NULL = "tag:yaml.org,2002:null"
+# libyaml is some twenty times faster; the slow one is what LiteLLM reads with, and accepts a little more.
+_LOADERS: tuple[Any, ...] = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
+
+# Scanning needs no stack, but libyaml's composer overflows it and takes the process with it.
+_DEEPEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A visible token: PyYAML's name for it without ``Token``, and the characters it spans."""
+
+    kind: str
+    start: int
+    end: int
+    value: Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed YAML document with at most one root node; ``base`` is the column of its top-level keys."""
+
+    text: str
+    bom: str = ""
+    root: yaml.Node | None = None
+    tokens: tuple[Token, ...] = ()
+    base: int = 0
+    _starts: list[int] = field(default_factory=list, repr=False)
+
+    @cached_property
+    def _breaks(self) -> list[tuple[int, int]]:
+        return [match.span() for match in _BREAK.finditer(self.text)]
+
+    @cached_property
+    def eol(self) -> str:
+        """The line end that most lines have; ``\\n`` for a text of one line."""
+        common = Counter(_BREAK.findall(self.text)).most_common(1)
+        return str(common[0][0]) if common else "\n"
+
+    def eol_at(self, position: int) -> str:
+        """The line end to insert at ``position``: never one that would merge with a lone CR before it."""
+        return "\r\n" if self.eol == "\n" and self.text[position - 1 : position] == "\r" else self.eol
+
+    def line_start(self, position: int) -> int:
+        index = bisect_right(self._breaks, (position, -1), key=lambda span: (span[1], -1)) - 1
+        return self._breaks[index][1] if index >= 0 else 0
+
+    def line_end(self, position: int) -> int:
+        """Where the line of ``position`` ends, before its line break."""
+        index = bisect_left(self._breaks, position, key=lambda span: span[0])
+        return self._breaks[index][0] if index < len(self._breaks) else len(self.text)
+
+    def next_line(self, position: int) -> int | None:
+        """Where the line after the one of ``position`` begins; None on the last line."""
+        index = bisect_left(self._breaks, position, key=lambda span: span[0])
+        return self._breaks[index][1] if index < len(self._breaks) else None
+
+    def previous_line_end(self, position: int) -> int:
+        """Where the line before the one of ``position`` ends, before its line break; 0 on the first line."""
+        index = bisect_left(self._breaks, self.line_start(position), key=lambda span: span[1])
+        return self._breaks[index][0] if index < len(self._breaks) and self.line_start(position) else 0
+
+    def is_first_on_line(self, position: int) -> bool:
+        return not self.text[self.line_start(position) : position].strip(" ")
+
+    def index_from(self, position: int) -> int:
+        """The index of the first token that starts at ``position`` or later."""
+        return bisect_left(self._starts, position)
+
+    def last_before(self, position: int) -> Token:
+        """The last token that starts before ``position``."""
+        return self.tokens[self.index_from(position) - 1]
+
+    def _header(self, token: Token) -> str:
+        """The indicators of a block scalar (``|``, ``>-``, ``|2+`` …); empty for other tokens."""
+        match = re.compile(r"[|>][-+0-9]*").match(self.text, token.start) if token.kind == "Scalar" else None
+        return match.group() if match else ""
+
+    def content_end(self, token: Token) -> int:
+        """Where a line break may follow ``token``: a block scalar's own final line breaks are left out.
+
+        Those of a "keep" scalar (``|+``) are its content, but the last one serves as well after new text.
+        """
+        header = self._header(token)
+        if not header:
+            return token.end
+        if "+" in header:
+            whole_lines = self.line_start(token.end) == token.end
+            return self.previous_line_end(token.end) if whole_lines else token.end
+        return token.start + len(self.text[token.start : token.end].rstrip(_BREAKS))
+
+    def cannot_be_followed(self, token: Token) -> bool:
+        """True for a block scalar that ends the file without a line break: one after it would become content."""
+        header = self._header(token)
+        at_end = token.end == len(self.text) and self.line_start(token.end) != token.end
+        return bool(header) and "-" not in header and at_end
+
+
+def parse(data: bytes) -> Source:
+    """Parse a config. Raises UsageError when it is not one valid YAML document in UTF-8."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"the config is not UTF-8 text (line {line})", hint="Save it as UTF-8.") from None
+    bom = BOM if text.startswith(BOM) else ""
+    text = text[len(bom) :]
+    problem: Exception | None = None
+    for loader in _LOADERS:
+        try:
+            return _read(text, bom, loader)
+        except (yaml.YAMLError, RecursionError) as error:
+            problem = error
+    raise _refusal(text, problem) from None
+
+
+def _read(text: str, bom: str, loader: Any) -> Source:
+    tokens: list[Token] = []
+    base: int | None = None
+    depth = 0
+    for item in yaml.scan(text, Loader=loader):
+        kind = type(item).__name__.removesuffix("Token")
+        start, end = item.start_mark.index, item.end_mark.index
+        depth += kind.endswith("Start") - kind.endswith("End")
+        if depth > _DEEPEST:
+            raise RecursionError
+        if base is None and kind == "BlockMappingStart":
+            base = item.start_mark.column
+        if end > start:
+            tokens.append(Token(kind, start, end, getattr(item, "value", None)))
+    return Source(
+        text, bom, yaml.compose(text, Loader=loader), tuple(tokens), base or 0, [token.start for token in tokens]
+    )
+
+
+def _refusal(text: str, problem: Exception | None) -> UsageError:
+    if isinstance(problem, ReaderError):
+        bad = Reader.NON_PRINTABLE.search(text)
+        line = len(_BREAK.findall(text[: bad.start()])) + 1 if bad else 1
+        return UsageError(
+            f"the config holds a control character in line {line}", hint="Remove it; YAML does not allow it."
+        )
+    if isinstance(problem, yaml.MarkedYAMLError):
+        if str(problem.context).startswith("expected a single document"):
+            return UsageError(
+                "the config holds more than one YAML document",
+                hint="LiteLLM reads one document only: remove the others and the `---` lines between them.",
+            )
+        mark = problem.problem_mark or problem.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
+        what = printable(problem.problem or problem.context or "")
+        return UsageError(
+            f"the config is not valid YAML: {where}: {what}",
+            hint="Correct that place; LiteLLM could not read the file either. Nothing was changed.",
+        )
+    return UsageError("the config is nested too deeply", hint="Check it for brackets that are never closed.")
+
+
+def plain(node: yaml.Node) -> Any:
+    """The Python value of ``node``, merge keys applied; what has a foreign tag becomes ``(tag, text)``."""
+    return _plain(node, {})
+
+
+def _plain(node: yaml.Node, known: dict[int, Any]) -> Any:
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = None
+    value: Any = None
+    if isinstance(node, yaml.ScalarNode):
+        value = _scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = [_plain(item, known) for item in node.value]
+    elif isinstance(node, yaml.MappingNode):
+        value = {}
+        for key, item in node.value:
+            if key.tag == _MERGE:
+                sources = item.value if isinstance(item, yaml.SequenceNode) else [item]
+                for source in reversed(sources):
+                    merged = _plain(source, known)
+                    value = (merged if isinstance(merged, dict) else {}) | value
+        for key, item in node.value:
+            if key.tag != _MERGE:
+                name = _scalar(key) if isinstance(key, yaml.ScalarNode) else f"complex key {id(key)}"
+                value[name] = _plain(item, known)
+    known[id(node)] = value
+    return value
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    try:
+        return SafeConstructor().construct_object(node)
+    except (yaml.YAMLError, ValueError, LookupError):
+        return (node.tag, node.value)
+
+
+def same_node(one: yaml.Node, other: yaml.Node, seen: set[tuple[int, int]] | None = None) -> bool:
+    """Whether two nodes are equal in kind, tag and content, to the letter of every scalar."""
+    seen = set() if seen is None else seen
+    if (id(one), id(other)) in seen:
+        return True
+    seen.add((id(one), id(other)))
+    if type(one) is not type(other) or one.tag != other.tag:
+        return False
+    if isinstance(one, yaml.ScalarNode):
+        return bool(one.value == other.value)
+    if len(one.value) != len(other.value):
+        return False
+    if isinstance(one, yaml.SequenceNode):
+        return all(same_node(a, b, seen) for a, b in zip(one.value, other.value, strict=True))
+    return all(
+        same_node(a, b, seen) and same_node(c, d, seen) for (a, c), (b, d) in zip(one.value, other.value, strict=True)
+    )

@@ -1,0 +1,73 @@
+"""Asks a running LiteLLM what it serves, for ``doctor``. One request each, nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.errors import LiteLLMError, UpstreamError
+from sidecar.render import MANAGED_PREFIX
+from sidecar.settings import Settings
+from sidecar.text import printable
+from sidecar.transport import Answer, send
+
+_SHOWN = 5
+
+
+def alive(settings: Settings) -> str:
+    """That LiteLLM answers. Raises LiteLLMError."""
+    if _get(settings, "/health/liveliness").status != 200:
+        raise LiteLLMError(f"what answers at {settings.litellm_url} is no LiteLLM", hint="Correct LITELLM_URL.")
+    return f"it answers at {settings.litellm_url}"
+
+
+def in_step(settings: Settings, entries: Mapping[str, Any]) -> str:
+    """That LiteLLM serves exactly ``entries`` (by id) of ours. Raises LiteLLMError."""
+    answer = _get(settings, "/model/info", with_key=True)
+    if answer.status in {401, 403}:
+        what = "the key in LITELLM_MASTER_KEY" if settings.litellm_key else "a request without a key"
+        raise LiteLLMError(f"LiteLLM refuses {what}", hint="Set LITELLM_MASTER_KEY to what LiteLLM was started with.")
+    listed = answer.json.get("data") if answer.status == 200 and isinstance(answer.json, dict) else None
+    if not isinstance(listed, list):
+        raise LiteLLMError(f"LiteLLM does not say what it serves (HTTP {answer.status})", hint="See LiteLLM's log.")
+    served = [item for item in listed if isinstance(item, dict)]
+    names = {item.get("model_name") for item in served}
+    missing = sorted(str(item["model_name"]) for item in entries.values() if item["model_name"] not in names)
+    stale = sorted(str(item.get("model_name")) for item in served if _stale(item, entries))
+    if missing or stale:
+        said = [
+            f"{word} {_list(some)}" for word, some in (("does not serve", missing), ("still serves", stale)) if some
+        ]
+        raise LiteLLMError(
+            f"LiteLLM {' and '.join(said)}",
+            hint="With the hook: look for `copilot-hook` in LiteLLM's log. With a config: restart LiteLLM, or set "
+            "COPILOT_ON_CHANGE to what does.",
+        )
+    return f"LiteLLM serves all {len(entries)} entries"
+
+
+def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
+    info = item.get("model_info")
+    key = info.get("id") if isinstance(info, dict) else None
+    return isinstance(key, str) and key.startswith(MANAGED_PREFIX) and key not in entries
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return printable(", ".join(names[:_SHOWN]), 300) + more
+
+
+def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
+    key = settings.litellm_key
+    try:
+        return send(
+            "GET",
+            settings.litellm_url + path,
+            headers={"user-agent": "copilot-model-sync"},
+            authorization=("Bearer", key) if key and with_key else None,
+        )
+    except UpstreamError as error:
+        raise LiteLLMError(
+            f"LiteLLM does not answer at {settings.litellm_url}: {error}",
+            hint="Start LiteLLM, or set LITELLM_URL to where it is.",
+        ) from None

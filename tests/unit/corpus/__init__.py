@@ -1,0 +1,1 @@
+"""Configs as people write them, for the tests of in-place updates."""

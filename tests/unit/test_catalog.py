@@ -1,0 +1,177 @@
+"""The catalog: typed models from whatever GitHub sends, and nothing dangerous among their ids."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.catalog import LONGEST_ID, Limits, Supports, id_problem, items, parse
+from sidecar.errors import BadAnswer
+from tests.fakes.catalog import demo_catalog, model, warning
+
+GOOD_IDS = [
+    "gpt-4o",
+    "o1",
+    "gpt-4.1-2025-04-14",
+    "claude-3.7-sonnet",
+    "accounts/a/routers/r",
+    "a_b",
+    "a:b",
+    "a+b",
+    "4o",
+]
+BAD_IDS = [
+    "", " ", "gpt 4o", "gpt\n4o", "gpt-4o\n", "\x1b[31m", "x\x00", "!!python/name:os.system", "*", "*alias", "&anchor",
+    "- x", "{a: b}", "[x]", "#x", "x#y", "%TAG", "|", ">", "?", "~", "@x", "`id`", "$(id)", "a;b", "a|b", "a&b", "a\\b",
+    "'x'", '"x"', "-rf", "--help", ".hidden", "/etc/passwd", "a//b", "a/", "../x", "a/../b", "gрt-4о", "x\u202ey",
+    "\ud800",
+    "x" * (LONGEST_ID + 1), "x" * 1024, None, 5, True, 1.5, [], {}, ["gpt-4o"],
+]  # fmt: skip
+
+
+def one(**fields):
+    return parse([model("m", **fields)])[0][0]
+
+
+@pytest.mark.parametrize("good", [*GOOD_IDS, "x" * LONGEST_ID])
+def test_good_ids(good):
+    """The ids that catalogs have are ids."""
+    assert id_problem(good) is None
+
+
+@pytest.mark.parametrize("bad", BAD_IDS)
+def test_bad_ids(bad):
+    """An id that YAML, a shell, a path or a terminal could misread is refused, and its label is harmless."""
+    assert id_problem(bad)
+    models, refused = parse([{**model("m"), "id": bad}, model("good")])
+    assert [found.id for found in models] == ["good"]
+    assert refused[0].reason and refused[0].label.isprintable() and len(refused[0].label) <= 400
+
+
+def test_item_without_an_id():
+    """An item without an id is refused."""
+    assert parse([{"name": "x"}])[1][0].reason == "has no id"
+
+
+@pytest.mark.parametrize(
+    "payload", [None, 5, "x", [], {}, {"data": None}, {"data": {}}, {"data": []}, {"data": [1, None]}, {"data": [{}]},
+                {"data": [{"id": "*"}]}, {"message": "Not Found"}, {"data": "gpt-4o"}]
+)  # fmt: skip
+def test_answers_that_are_no_catalog(payload):
+    """An answer without one model is a bad answer, not an empty catalog."""
+    with pytest.raises(BadAnswer):
+        items(payload)
+
+
+def test_a_model_without_details():
+    """Every field but the id may be missing."""
+    (found,), refused = parse([{"id": "bare"}])
+    assert (found.type, found.policy, found.endpoints, found.prices) == ("chat", "enabled", None, None)
+    assert found.limits == Limits() and found.supports == Supports() and not found.picker and not refused
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "x", [], True, {"x": 1}, [[]], 1.5, -1])
+def test_fields_of_a_wrong_type(wrong):
+    """A field of a wrong type counts as missing."""
+    fields = dict.fromkeys(
+        ["name", "vendor", "policy", "billing", "capabilities", "warning_messages", "preview"], wrong
+    )
+    (found,), _ = parse([{"id": "m", **fields}])
+    assert (found.policy, found.type, found.prices, found.limits) == ("enabled", "chat", None, Limits())
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "4096", None, 10**12])
+def test_limits_that_are_none(wrong):
+    """A limit is a positive whole number of tokens or it is unknown."""
+    assert one(limits={"max_output_tokens": wrong}).limits.output in {None, 16_000 if wrong is None else None}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "parsed"), [(None, None), ([], ()), (["/responses", 5], ("/responses",)), ("x", None)]
+)
+def test_endpoints(endpoints, parsed):
+    """Endpoints that are missing differ from an empty list."""
+    assert one(endpoints=endpoints).endpoints == parsed
+
+
+def test_missing_flag_is_a_no():
+    """Where the catalog says what a model supports, what it does not name is not supported."""
+    supports = one(vision=True, supports={"tool_calls": None}).supports
+    assert supports.vision is True and supports.tool_calls is False and supports.efforts == ()
+
+
+def test_nothing_said_is_unknown():
+    """Where the catalog says nothing of what a model supports, nothing is claimed."""
+    item = model("m")
+    del item["capabilities"]["supports"]
+    assert parse([item])[0][0].supports == Supports()
+
+
+def test_efforts_are_sorted():
+    """Reasoning efforts come once each, weakest first, and new ones behind those that are known."""
+    efforts = one(reasoning=["xhigh", "low", "ultra", "none", "low", "medium"]).supports.efforts
+    assert efforts == ("none", "low", "medium", "xhigh", "ultra")
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "date"),
+    [
+        ("model_pending_deprecation", "This model will be retired on 2027-01-31.", "2027-01-31"),
+        ("model_deprecated", "Gone since March 5, 2026, sorry.", "2026-03-05"),
+        ("model_pending_deprecation", "Retires on December 31 2026", "2026-12-31"),
+        ("model_deprecated", "This model is deprecated.", ""),
+        ("model_deprecated", "Build 20270131 is old", ""),
+        ("model_pending_deprecation", "until 2027-13-45", ""),
+        ("model_pending_deprecation", "until February 30, 2027", ""),
+        ("model_pending_deprecation", "until 2027-02-30", ""),
+        ("model_pending_deprecation", "until March ٣, 20٢٧", ""),
+        ("client_version_deprecated", "Update before 2027-01-31.", ""),
+    ],
+)
+def test_deprecation_date(code, text, date):
+    """The day on which a model is retired is read from the warning's text, if it is a day."""
+    assert one(warnings=[warning(code, text)]).deprecation_date == date
+
+
+def test_text_from_the_catalog_is_harmless():
+    """Names for people come out on one line, printable and of a bounded length."""
+    found = one(name="a\nb\x1b[2J\u202e" + "x" * 5000, vendor="\ud800")
+    assert found.name.startswith("a b\\x1b[2J\\u202e") and len(found.name) < 300
+    assert found.vendor.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "winner"),
+    [
+        (model("m", picker=True, version="1"), model("m", picker=False, version="2"), "1"),
+        (model("m", version="2026-01-01"), model("m", version="2026-05-01"), "2026-05-01"),
+        (model("m", version="1", vendor="A"), model("m", version="1", vendor="B"), "1"),
+    ],
+)
+def test_duplicates(one, other, winner):
+    """Of two items of one id, in either order, the one in the picker stays, then the higher version."""
+    forth, refused = parse([one, other])
+    back, _ = parse([other, one])
+    assert forth == back and forth[0].version == winner
+    assert refused == [type(refused[0])("m", "listed more than once")]
+
+
+def test_order_has_no_effect():
+    """The same catalog in any order gives the same models in the same order."""
+    catalog = demo_catalog()
+    expected = parse(catalog)
+    for seed in range(5):
+        random.Random(seed).shuffle(catalog)
+        assert parse(catalog) == expected
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(st.characters(categories=None), max_size=40))
+def test_any_text_as_id(text):
+    """An id that is accepted is plain ASCII without a blank, a quote or a sign that YAML or a shell knows."""
+    if id_problem(text) is None:
+        assert text.isascii() and not set(text) & set(" \t\n'\"\\`$*?!&|;<>(){}[]#%@,~=^")
+        assert text[0].isalnum()

@@ -1,0 +1,440 @@
+"""A ConfigMap as target, against a stand-in API server that does what a real one cannot be made to do.
+
+What a real one does by itself (RBAC, conflicts, its size limit, rotated tokens) is tested with it in tests/k8s.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import datetime
+import http.server
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import certifi
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sidecar import cli, configmap, memory, publish, sync
+from sidecar.configmap import KEY, LIMIT, MEMORY_KEY, ConfigMap
+from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
+from sidecar.render import MANAGED_PREFIX
+from sidecar.settings import Settings
+from tests.fakes.catalog import model
+
+TOKEN = "sa-token-one"
+
+
+def entry(name: str, size: int = 0) -> dict:
+    info = {"id": MANAGED_PREFIX + name, "note": "x" * size}
+    return {
+        "model_name": f"github_copilot/{name}",
+        "litellm_params": {"model": f"github_copilot/{name}"},
+        "model_info": info,
+    }
+
+
+def always(*names: str, remembered: bytes = b"memory\n"):
+    return lambda stored: ([entry(name) for name in names], remembered)
+
+
+class ApiServer:
+    """One ConfigMap over TLS. ``faults`` are answered first, in order: ``(status, headers)`` or a word."""
+
+    def __init__(self, directory):
+        self.object = {"metadata": {"name": "copilot-models", "namespace": "llm", "resourceVersion": "1"}}
+        self.tokens, self.faults, self.requests = {TOKEN}, [], []
+        self.before_patch = lambda: None
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                fault = outer.faults.pop(0) if outer.faults else None
+                if isinstance(fault, tuple):
+                    return self.answer(fault[0], {"kind": "Status"}, fault[1])
+                if fault == "close":
+                    return self.drop()
+                status, found = outer.handle(self.command, self.path, self.headers, body)
+                if fault == "lost":
+                    return self.drop()
+                if fault == "garbage":
+                    found = ["no", "ConfigMap"]
+                return self.answer(status, found, {})
+
+            do_PATCH = do_PUT = do_POST = do_DELETE = do_GET
+
+            def drop(self):
+                self.close_connection = True
+                self.connection.close()
+
+            def answer(self, status, content, headers):
+                data = json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "server.pem")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def handle(self, method, path, headers, body):
+        if headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
+            return 401, {}
+        if not path.startswith("/api/v1/namespaces/llm/configmaps/copilot-models"):
+            return 404, {}
+        if method == "GET":
+            return 200, copy.deepcopy(self.object)
+        assert method == "PATCH"
+        assert headers["Content-Type"] == "application/merge-patch+json"
+        self.before_patch()
+        patch = json.loads(body)
+        if patch["metadata"].pop("resourceVersion") != self.object["metadata"]["resourceVersion"]:
+            return 409, {}
+        self.write(**{key: value for key, value in patch.items() if key != "metadata"})
+        return 200, self.object
+
+    def write(self, **maps):
+        for name, values in maps.items():
+            self.object.setdefault(name, {}).update(values)
+        self.object["metadata"]["resourceVersion"] += "1"
+
+    def count(self, method):
+        return sum(request[0] == method for request in self.requests)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "ca.crt").write_bytes(pem)
+    (directory / "server.pem").write_bytes(private + pem)
+    return directory
+
+
+@pytest.fixture
+def api(certificate):
+    api = ApiServer(certificate)
+    yield api
+    api.server.shutdown()
+    api.server.server_close()
+
+
+@pytest.fixture
+def account(certificate, tmp_path):
+    directory = tmp_path / "account"
+    directory.mkdir()
+    (directory / "token").write_text(TOKEN + "\n")
+    (directory / "namespace").write_text("llm")
+    (directory / "ca.crt").write_bytes((certificate / "ca.crt").read_bytes())
+    return directory
+
+
+@pytest.fixture
+def target(api, account):
+    return ConfigMap("copilot-models", "127.0.0.1", api.port, account)
+
+
+def test_first_write_then_nothing_while_nothing_changes(api, target, stop):
+    change = target.update(always("b", "a"), stop)
+    assert change == publish.Change(added=("github_copilot/b", "github_copilot/a"))
+    assert publish.entries_in(api.object["data"][KEY].encode()).keys() == {MANAGED_PREFIX + "a", MANAGED_PREFIX + "b"}
+    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"memory\n"
+    assert target.update(always("b", "a"), stop) is None
+    assert (api.count("GET"), api.count("PATCH")) == (2, 1)
+    assert [path.partition("?")[2] for method, path, _, _ in api.requests if method == "PATCH"] == [
+        "fieldManager=copilot-model-sync"
+    ]
+
+
+def test_the_token_goes_out_only_as_a_header(api, target, stop):
+    target.update(always("a"), stop)
+    for _, path, headers, body in api.requests:
+        assert headers["authorization"] == f"Bearer {TOKEN}"
+        assert TOKEN not in path
+        assert TOKEN.encode() not in body
+
+
+def test_only_the_memory_is_sent_when_only_it_changed(api, target, stop):
+    target.update(always("a"), stop)
+    assert target.update(always("a", remembered=b"other\n"), stop) is None
+    assert "data" not in json.loads(api.requests[-1][3])
+    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"other\n"
+
+
+def test_other_keys_and_writers_stay(api, target, stop):
+    api.write(data={"mine": "stays"}, binaryData={"too": "AAAA"})
+    target.update(always("a"), stop)
+    assert api.object["data"]["mine"] == "stays"
+    assert api.object["binaryData"]["too"] == "AAAA"
+
+
+def test_a_conflict_starts_again_from_what_the_other_wrote(api, target, stop):
+    seen = []
+
+    def other():
+        api.before_patch = lambda: None
+        api.write(binaryData={MEMORY_KEY: base64.b64encode(configmap.gzip.compress(b"theirs\n")).decode()})
+
+    def make(stored):
+        seen.append(stored)
+        return [entry("a")], (stored or b"") + b"mine\n"
+
+    api.before_patch = other
+    target.update(make, stop)
+    assert seen == [None, b"theirs\n"]
+    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"theirs\nmine\n"
+
+
+def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
+    made = []
+
+    def make(stored):
+        made.append(stored)
+        return [entry("a")], b"%d\n" % (int(stored or b"0") + 1)
+
+    api.faults = [None, "lost"]
+    assert target.update(make, stop) == publish.Change(added=("github_copilot/a",))
+    assert made == [None]
+    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"1\n"
+
+
+@pytest.mark.parametrize(
+    "faults", [[(500, {})], [(503, {})], ["close"], ["garbage"], [None, (504, {})], [None, "close"]]
+)
+def test_what_may_pass_is_tried_again(api, target, stop, faults):
+    api.faults = faults
+    assert target.update(always("a"), stop)
+    assert KEY in api.object["data"]
+
+
+def test_429_waits_as_long_as_it_is_asked_to(api, target, stop):
+    api.faults = [(429, {"Retry-After": "1"}), None, (429, {"Retry-After": "1"})]
+    began = time.monotonic()
+    assert target.update(always("a"), stop)
+    assert 2.0 <= time.monotonic() - began < 10
+    assert (api.count("GET"), api.count("PATCH")) == (3, 2)
+
+
+def test_429_for_a_long_time_is_left_to_the_next_run(api, target, stop):
+    api.faults = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(BadAnswer, match="overloaded") as caught:
+        target.update(always("a"), stop)
+    assert caught.value.retry_after == 3600
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(("faults", "error"), [([(500, {})] * 99, BadAnswer), (["close"] * 99, Unreachable)])
+def test_it_ends_some_time(api, target, stop, monkeypatch, faults, error):
+    monkeypatch.setattr(configmap, "PATIENCE", 1.0)
+    api.faults = faults
+    began = time.monotonic()
+    with pytest.raises(error):
+        target.update(always("a"), stop)
+    assert time.monotonic() - began < 8
+    assert "data" not in api.object
+
+
+def test_a_signal_ends_the_wait(api, target, stop):
+    api.faults = [(429, {"Retry-After": "25"})]
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        target.update(always("a"), stop)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "may not get"), (404, "does not exist"), (422, "refused to get"), (302, "refused")]
+)
+def test_a_refusal_is_not_tried_again(api, target, stop, status, words):
+    api.faults = [(status, {"Location": "https://elsewhere.example/"})]
+    with pytest.raises(StorageError, match=words) as caught:
+        target.update(always("a"), stop)
+    assert caught.value.hint
+    assert len(api.requests) == 1
+
+
+def test_a_rotated_token_is_read_again(api, target, stop, account):
+    target.update(always("a"), stop)
+    api.tokens = {"sa-token-two"}
+    threading.Timer(0.4, lambda: (account / "token").write_text("sa-token-two")).start()
+    assert target.update(always("a", "b"), stop)
+    assert any(request[2]["authorization"] == "Bearer sa-token-two" for request in api.requests)
+
+
+def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop, monkeypatch, tmp_path):
+    monkeypatch.setattr(configmap, "PATIENCE", 0.2)
+    (account / "ca.crt").write_text(Path(certifi.where()).read_text())
+    with pytest.raises(Unreachable):
+        ConfigMap("copilot-models", "127.0.0.1", api.port, account).update(always("a"), stop)
+    assert api.requests == []
+
+
+def test_too_large_is_said_before_anything_is_sent(api, target, stop):
+    api.write(data={KEY: "old", "other": "y" * 1000})
+    with pytest.raises(StorageError, match=f"no ConfigMap may hold more than {LIMIT}") as caught:
+        target.update(lambda _: ([entry("a", LIMIT - 900)], b"m"), stop)
+    assert "COPILOT_MODELS_INCLUDE" in caught.value.hint
+    assert api.count("PATCH") == 0
+    assert api.object["data"][KEY] == "old"
+
+
+@pytest.mark.parametrize("damaged", ["AAAA", base64.b64encode(configmap.gzip.compress(b"x" * 99)[:-9]).decode(), "!"])
+def test_a_damaged_memory_counts_as_damaged(api, target, stop, damaged):
+    api.write(binaryData={MEMORY_KEY: damaged})
+    seen = []
+    target.update(lambda stored: (seen.append(stored), ([entry("a")], b"new\n"))[1], stop)
+    assert seen == [b""]
+    assert memory.recall(b"") is None
+
+
+def test_no_service_account_is_said(tmp_path):
+    with pytest.raises(StorageError, match="service account") as caught:
+        ConfigMap("copilot-models", "127.0.0.1", 1, tmp_path)
+    assert "automountServiceAccountToken" in caught.value.hint
+
+
+def test_names(account):
+    other = ConfigMap("other/models", "fd00::1", 443, account)
+    assert other.api.url + other.path == "https://[fd00::1]:443/api/v1/namespaces/other/configmaps/models"
+    for wrong in ("A", "a/b/c", "-a", "a/", "../x"):
+        with pytest.raises(UsageError, match="COPILOT_CONFIGMAP"):
+            Settings.load({"COPILOT_CONFIGMAP": wrong})
+
+
+def test_outside_a_pod_it_is_a_wrong_setting():
+    with pytest.raises(UsageError, match="KUBERNETES_SERVICE_HOST"):
+        configmap.target_of(Settings.load({"COPILOT_CONFIGMAP": "copilot-models"}))
+
+
+def test_run_does_not_take_a_configmap(capsys):
+    assert cli.main(["run"], {"COPILOT_CONFIGMAP": "copilot-models", "COPILOT_HEALTH_PORT": "0"}) == 2
+    assert "COPILOT_CONFIGMAP is for `sync`" in capsys.readouterr().err
+
+
+@pytest.fixture
+def cluster(api, account, bench, monkeypatch):
+    """A bench whose target is the ConfigMap."""
+    monkeypatch.setattr(configmap, "SERVICE_ACCOUNT", account)
+    monkeypatch.setattr(configmap.ConfigMap.__init__, "__defaults__", (account,))
+    bench.environ |= {
+        "COPILOT_CONFIGMAP": "copilot-models",
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(api.port),
+    }
+    bench.log_in()
+    return bench
+
+
+def names(api):
+    return [item["model_name"] for item in publish.entries_in(api.object["data"][KEY].encode()).values()]
+
+
+def test_absences_are_counted_in_the_object_and_a_model_leaves_after_three(cluster, api, stop):
+    settings = cluster.settings()
+    assert sync.sync(settings, stop).target == "ConfigMap llm/copilot-models"
+    cluster.gh.set_catalog([model("gpt-4o")])
+    for _ in range(2):
+        assert sync.sync(settings, stop).change is None
+        assert names(api) == ["github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
+    change = sync.sync(settings, stop).change
+    assert change is not None
+    assert change.removed == ("github_copilot/gpt-5-mini",)
+    assert names(api) == ["github_copilot/gpt-4o"]
+    assert not cluster.models_file.exists()
+
+
+def test_one_catalog_read_however_many_conflicts(cluster, api, stop):
+    conflicts = [0]
+
+    def other():
+        if conflicts[0] < 4:
+            conflicts[0] += 1
+            api.write(data={"other": str(conflicts[0])})
+
+    api.before_patch = other
+    assert sync.sync(cluster.settings(), stop).models == 2
+    assert conflicts == [4]
+    assert cluster.gh.count("/models") == 1
+
+
+def test_last_good_stays_when_github_fails(cluster, api, stop):
+    sync.sync(cluster.settings(), stop)
+    before = copy.deepcopy(api.object)
+    cluster.gh.fail("/models", status=200, body={"data": []})
+    with contextlib.suppress(BadAnswer):
+        sync.sync(cluster.settings(), stop)
+    assert api.object == before
+
+
+def test_the_memory_is_small(cluster, api, stop):
+    """42 models as large as real ones: models file and memory together stay far from the limit."""
+    cluster.gh.set_catalog([model(f"model-{n}", vendor="x" * 1200) for n in range(42)])
+    sync.sync(cluster.settings(), stop)
+    size = len(api.object["data"][KEY]) + len(base64.b64decode(api.object["binaryData"][MEMORY_KEY]))
+    assert size < LIMIT / 8
+
+
+def test_prepare_places_the_hook_and_an_empty_models_file_and_keeps_one_that_is_there(bench):
+    for content in (None, b"model_list: [] # mine\n"):
+        if content is not None:
+            bench.models_file.write_bytes(content)
+        assert cli.main(["prepare"], bench.environ) == 0
+        assert (bench.shared / publish.HOOK).is_file()
+        assert bench.names() == []
+        assert content is None or bench.models_file.read_bytes() == content
+    assert bench.gh.requests == []
+
+
+def test_jitter_is_waited_out_before_anything_is_asked_for(bench, monkeypatch):
+    bench.log_in()
+    waits = []
+
+    def uniform(low, high):
+        waits.append((low, high, len(bench.gh.requests)))
+        return 0.0
+
+    monkeypatch.setattr("random.uniform", uniform)
+    assert cli.main(["sync"], {**bench.environ, "COPILOT_SYNC_JITTER": "300"}) == 0
+    assert waits[0] == (0, 300, 0)

@@ -1,0 +1,153 @@
+"""The user's alias and override files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar import customize
+from sidecar.catalog import Model, parse
+from sidecar.customize import Alias
+from sidecar.errors import StorageError, UsageError
+from sidecar.render import entries
+from sidecar.settings import Settings
+from tests.fakes.catalog import model
+
+
+def models(*ids: str, previews: tuple[str, ...] = ()) -> list[Model]:
+    found, _ = parse([model(key, preview=key in previews) for key in ids])
+    return found
+
+
+def load(tmp_path: Path, *, aliases: str | None = None, overrides: str | None = None) -> customize.Custom:
+    environ = {}
+    for name, text in (("ALIASES", aliases), ("OVERRIDES", overrides)):
+        if text is not None:
+            path = tmp_path / f"{name.lower()}.yaml"
+            path.write_text(text)
+            environ[f"COPILOT_{name}_FILE"] = str(path)
+    return customize.load(Settings.load(environ))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ids", "newest"),
+    [
+        ("claude-sonnet-*", ["claude-sonnet-4", "claude-sonnet-4.6", "claude-sonnet-5"], "claude-sonnet-5"),
+        ("claude-sonnet-*", ["claude-sonnet-9", "claude-sonnet-10"], "claude-sonnet-10"),
+        ("gpt-*", ["gpt-5.4", "gpt-5.4-mini", "gpt-5.3-codex"], "gpt-5.4"),
+        ("gpt-4o*", ["gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-2024-11-20"], "gpt-4o-2024-11-20"),
+        ("*", ["b-1", "a-1"], "a-1"),
+    ],
+)
+def test_newest(pattern: str, ids: list[str], newest: str) -> None:
+    """The highest numbers win, then the shortest id, then the alphabet; the order of the catalog has no say."""
+    for order in (ids, ids[::-1]):
+        assert customize.resolve([Alias("a", pattern, True)], models(*order), []) == ({"a": newest}, [])
+
+
+def test_newest_is_no_preview_among_equals() -> None:
+    """Of two models with the same numbers the one that is no preview wins."""
+    found = models("m-2", "m-2-long", previews=("m-2",))
+    assert customize.resolve([Alias("a", "m-*", True)], found, [])[0] == {"a": "m-2-long"}
+
+
+def test_a_real_model_keeps_its_name() -> None:
+    """An alias with a model's name is left out and said."""
+    resolved, notes = customize.resolve([Alias("gpt-4o", "other", False)], models("gpt-4o", "other"), ["gpt-4o"])
+    assert resolved == {}
+    assert notes == ["the alias gpt-4o is left out: a model has that name"]
+
+
+def test_an_alias_for_nothing() -> None:
+    """An alias whose model is not there is left out and said."""
+    resolved, notes = customize.resolve([Alias("a", "x", False), Alias("b", "x*", True)], models("gpt-4o"), [])
+    assert resolved == {}
+    assert len(notes) == 2
+
+
+def test_an_alias_becomes_an_entry(tmp_path: Path) -> None:
+    """An alias has an entry of its own with the same model_info but for the id."""
+    custom = load(tmp_path, aliases="best: newest of gpt-*\n")
+    found, notes = entries(models("gpt-5", "gpt-4"), Settings(), custom)
+    by_name = {entry["model_name"]: entry for entry in found}
+    assert notes == []
+    assert by_name["best"]["litellm_params"] == by_name["github_copilot/gpt-5"]["litellm_params"]
+    ids = [by_name[name]["model_info"].pop("id") for name in ("best", "github_copilot/gpt-5")]
+    assert ids == ["github_copilot/managed/gpt-5@alias:best", "github_copilot/managed/gpt-5"]
+    assert by_name["best"]["model_info"] == by_name["github_copilot/gpt-5"]["model_info"]
+
+
+def test_overrides_merge_in_order(tmp_path: Path) -> None:
+    """Later patterns win, mappings are merged, and models that match nothing stay as they are."""
+    custom = load(
+        tmp_path,
+        overrides=(
+            "gpt-*:\n  litellm_params: {timeout: 30, extra_headers: {x-a: '1'}}\n"
+            "gpt-5:\n  litellm_params:\n    timeout: 60\n  model_info: {note: n}\n"
+        ),
+    )
+    found, _ = entries(models("gpt-5", "gpt-4", "o9"), Settings(), custom)
+    by_name = {entry["model_name"].split("/")[1]: entry for entry in found}
+    assert [by_name[name]["litellm_params"].get("timeout") for name in ("gpt-5", "gpt-4", "o9")] == [60, 30, None]
+    assert by_name["gpt-5"]["litellm_params"]["extra_headers"]["x-a"] == "1"
+    assert by_name["gpt-5"]["litellm_params"]["extra_headers"]["copilot-integration-id"] == "vscode-chat"
+    assert by_name["gpt-5"]["model_info"]["note"] == "n"
+    assert "note" not in by_name["gpt-4"]["model_info"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line", "says"),
+    [
+        ("a: {}\n", 1, "needs litellm_params"),
+        ("a:\n  litellm_params: {timeout: 1}\nb: 5\n", 3, "needs litellm_params"),
+        ("a:\n  params: {}\n", 1, "'params'"),
+        ("a:\n  litellm_params: 5\n", 1, "is no mapping"),
+        ("# x\n\na:\n  litellm_params: {model: b}\n", 3, "litellm_params.model"),
+        ("a:\n  litellm_params: {api_key: b}\n", 1, "no secret"),
+        ("a:\n  litellm_params: {api_base: http://b}\n", 1, "sent to that address"),
+        ("a:\n  model_info: {id: b}\n", 1, "model_info.id"),
+        ("a:\n  model_info: {date: 2026-01-01}\n", 1, "put it in quotes"),
+        ("a:\n  model_info: {n: .nan}\n", 1, "not finite"),
+        ("a:\n  model_info: {5: b}\n", 1, "no text"),
+        ("5: {}\n", 1, "put it in quotes"),
+        ("a: {model_info: {x: 1}}\na: {model_info: {x: 2}}\n", 2, "twice"),
+        ("a:\n\t- b\n", 2, "not valid YAML"),
+        ("a: !!python/object:os.system {}\n", 1, "not valid YAML"),
+        ("- a\n", 1, "no mapping"),
+    ],
+)
+def test_mistakes_in_overrides_are_named_by_line(tmp_path: Path, overrides: str, line: int, says: str) -> None:
+    """The message holds the file, the line, and what is wrong."""
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, overrides=overrides)
+    assert f"overrides.yaml, line {line}: " in str(caught.value)
+    assert says in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("aliases", "says"),
+    [
+        ("a: 5\n", "needs a model id"),
+        ("a: [b]\n", "needs a model id"),
+        ("a: 'newest of '\n", "can be no model id"),
+        ("a: b c\n", "can be no model id"),
+        ("'a b': c\n", "cannot be a model name"),
+        ("'*': c\n", "cannot be a model name"),
+    ],
+)
+def test_mistakes_in_aliases(tmp_path: Path, aliases: str, says: str) -> None:
+    """A name that nobody could call, and a target that can be no model, are refused."""
+    with pytest.raises(UsageError, match="line 1") as caught:
+        load(tmp_path, aliases=aliases)
+    assert says in str(caught.value)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    """A file that is named has to be there and be readable; an empty one is fine."""
+    with pytest.raises(UsageError, match="COPILOT_ALIASES_FILE: there is no file"):
+        customize.load(Settings.load({"COPILOT_ALIASES_FILE": str(tmp_path / "none.yaml")}))
+    with pytest.raises(StorageError, match="cannot be read"):
+        customize.load(Settings.load({"COPILOT_OVERRIDES_FILE": str(tmp_path)}))
+    assert load(tmp_path, aliases="", overrides="# nothing\n") == customize.Custom()

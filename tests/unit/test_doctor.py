@@ -1,0 +1,176 @@
+"""`doctor` finds the hop that is broken, names the cure, and shows no secret."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+import yaml
+
+TOKEN = "ghu_" + "a" * 32 + "wxyz"
+
+
+def table(process):
+    """name → result of each line."""
+    lines = [line for line in process.stdout.splitlines() if not line.startswith(" ")]
+    return {line[6:19].strip(): line[:4] for line in lines}
+
+
+def first_failure(process):
+    return next((name for name, result in table(process).items() if result == "fail"), None)
+
+
+class LiteLLM(http.server.ThreadingHTTPServer):
+    """Answers as LiteLLM does to what doctor asks."""
+
+    def __init__(self, entries, key="sk-right"):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                allowed = self.path != "/model/info" or self.headers.get("Authorization") == f"Bearer {key}"
+                body = json.dumps({"data": entries} if allowed else {"error": "no"}).encode()
+                self.send_response(200 if allowed else 401)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+@pytest.fixture
+def healthy(bench):
+    """A login, a models file, and a LiteLLM that serves it."""
+    bench.log_in(token=TOKEN)
+    bench.run("sync")
+    with LiteLLM(yaml.safe_load(bench.models_file.read_bytes())["model_list"]) as litellm:
+        bench.environ |= {"LITELLM_URL": litellm.url, "LITELLM_MASTER_KEY": "sk-right"}
+        yield bench
+
+
+def test_all_well(healthy):
+    """All hops pass, in order; the token is shown by its last four characters at most; nothing is written."""
+    before = healthy.models_file.stat().st_mtime_ns
+    done = healthy.run("doctor")
+    assert done.code == 0
+    assert list(table(done).items()) == [
+        (name, "pass")
+        for name in (
+            [
+                "token",
+                "kind",
+                "GitHub",
+                "exchange",
+                "subscription",
+                "plan host",
+                "catalog",
+                "models",
+                "config",
+                "LiteLLM",
+                "in step",
+            ]
+        )
+    ]
+    assert "ghu_…wxyz" in done.stdout and TOKEN not in done.stdout and "sk-right" not in done.stdout
+    assert healthy.models_file.stat().st_mtime_ns == before
+
+
+def break_token_file(bench):
+    bench.token_file.unlink()
+
+
+def break_kind(bench):
+    bench.token_file.write_text(bench.gh.new_access_token(token="github_pat_" + "b" * 30))
+
+
+def break_github(bench):
+    bench.gh.down()
+
+
+def revoke(bench):
+    bench.gh.revoke(TOKEN)
+
+
+def no_copilot(bench):
+    bench.gh.no_subscription()
+
+
+def strange_host(bench):
+    bench.gh.plan_host = "https://evil.example"
+
+
+def break_catalog(bench):
+    bench.gh.fail("/models", status=500, times=9)
+
+
+def filter_all(bench):
+    bench.environ["COPILOT_MODELS_INCLUDE"] = "nothing*"
+
+
+def no_file(bench):
+    bench.models_file.unlink()
+
+
+def broken_file(bench):
+    bench.models_file.write_text("model_list: [")
+
+
+def no_litellm(bench):
+    bench.environ["LITELLM_URL"] = "http://127.0.0.1:1"
+
+
+def wrong_key(bench):
+    bench.environ["LITELLM_MASTER_KEY"] = "sk-wrong"
+
+
+def out_of_step(bench):
+    bench.gh.set_catalog([{**bench.gh.catalog[0], "id": "gpt-6"}, *bench.gh.catalog])
+    bench.run("sync")
+
+
+@pytest.mark.parametrize(
+    ("harm", "hop", "code", "cure"),
+    [
+        (break_token_file, "token", 3, "python -m sidecar login"),
+        (break_kind, "kind", 3, "python -m sidecar login"),
+        (break_github, "GitHub", 4, "HTTPS_PROXY"),
+        (revoke, "exchange", 3, "python -m sidecar login"),
+        (no_copilot, "subscription", 3, "https://github.com/settings/copilot"),
+        (strange_host, "plan host", 4, "GITHUB_COPILOT_API_BASE"),
+        (break_catalog, "catalog", 4, ""),
+        (filter_all, "models", 2, "COPILOT_MODELS_INCLUDE"),
+        (no_file, "config", 2, "sync"),
+        (broken_file, "config", 2, ""),
+        (no_litellm, "LiteLLM", 6, "LITELLM_URL"),
+        (wrong_key, "in step", 6, "LITELLM_MASTER_KEY"),
+        (out_of_step, "in step", 6, "copilot-hook"),
+    ],
+)
+def test_broken_hop(healthy, harm, hop, code, cure):
+    """The first failure is the hop that is broken, with its cure; what hangs on it is skipped, the rest is checked."""
+    harm(healthy)
+    done = healthy.run("doctor")
+    assert (first_failure(done), done.code) == (hop, code)
+    assert cure in done.stdout.partition("cure: ")[2]
+    assert "pass" in done.stdout and TOKEN not in done.stdout and "sk-" not in done.stdout
+
+
+def test_config_mode(healthy, tmp_path):
+    """With a config it is the config that is checked."""
+    config = tmp_path / "config.yaml"
+    done = healthy.run("doctor", "--config", str(config))
+    assert first_failure(done) == "config" and "is not there" in done.stdout
+    healthy.run("sync", "--config", str(config))
+    assert healthy.run("doctor", "--config", str(config)).code == 0

@@ -1,0 +1,128 @@
+"""The memory of earlier catalogs: a model leaves only after several absences in a row, restarts included."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.memory import Remembered, dump, memory_file, merge, recall
+from tests.fakes.catalog import demo_catalog, model
+
+A, B = model("a"), model("b")
+
+
+def syncs(*catalogs, remove_after=3, restart=False):
+    """The ids to work with after each of several syncs in a row."""
+    known, seen = {}, []
+    for catalog in catalogs:
+        found, known = merge(known, catalog, remove_after)
+        seen.append(sorted(item["id"] for item in found))
+        if restart:
+            known = recall(dump(known))
+    return seen
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(("remove_after", "stays"), [(1, 0), (2, 1), (3, 2), (5, 4)], ids=lambda value: str(value))
+def test_leaves_after_absences_in_a_row(remove_after, stays, restart):
+    """A model stays until it was absent N times in a row, and then leaves, whether the program restarts or not."""
+    seen = syncs([A, B], *[[A]] * 6, remove_after=remove_after, restart=restart)
+    assert seen == [["a", "b"]] + [["a", "b"]] * stays + [["a"]] * (6 - stays)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_coming_back_starts_the_count_again(restart):
+    """A model that comes back in between is as good as new."""
+    seen = syncs([A, B], [A], [A], [A, B], [A], [A], [A], restart=restart)
+    assert seen == [["a", "b"]] * 6 + [["a"]]
+
+
+def test_every_second_catalog_without_it():
+    """A model that flickers never leaves."""
+    assert syncs(*[[A, B], [A]] * 6) == [["a", "b"]] * 12
+
+
+def test_what_is_found_wins():
+    """A model that is there is taken as it is now, not as it was."""
+    _, known = merge({}, [A], 3)
+    found, known = merge(known, [model("a", output=1)], 3)
+    assert found == [model("a", output=1)] == [known["a"].item]
+
+
+def test_items_without_a_usable_id_are_not_remembered():
+    """What is no model is passed on to be refused, and forgotten."""
+    bad = [{"id": "*"}, {"id": None}, {}]
+    found, known = merge({}, [A, *bad], 3)
+    assert found == [A, *bad] and list(known) == ["a"]
+
+
+def test_file_beside_the_models_file():
+    """The memory is a hidden file in the directory of the models file."""
+    assert memory_file(Path("/shared/copilot_models.yaml")) == Path("/shared/.copilot_models.memory.json")
+
+
+def test_comes_back_from_bytes():
+    """What is written is what is read, prices with their exact decimals."""
+    known = {item["id"]: Remembered(item, count) for count, item in enumerate(demo_catalog())}
+    assert dump(recall(dump(known))) == dump(known) and recall(dump(known)).keys() == known.keys()
+    odd = json.loads('{"id": "a", "price": 0.1, "tiny": 1e-9, "n": 12345678901234567890}', parse_float=Decimal)
+    assert recall(dump({"a": Remembered(odd)}))["a"].item == odd
+
+
+def test_equal_memories_give_equal_bytes():
+    """The order of models does not show in the file."""
+    assert dump(merge({}, [A, B], 3)[1]) == dump(merge({}, [B, A], 3)[1])
+
+
+def test_no_memory_yet():
+    """No file is an empty memory."""
+    assert recall(None) == {}
+
+
+def memory(**models):
+    return json.dumps({"schema": 1, "models": models}).encode()
+
+
+DAMAGED = [
+    b"", b"{", b"\x00\xff", b"null", b"[]", b"5", b'"x"', b"{}", b'{"schema": 1}', b'{"schema": 2, "models": {}}',
+    b'{"schema": 1, "models": []}', b'{"schema": 1, "models": null}', b"[" * 100_000,
+    memory(a=5), memory(a={}), memory(a=None), memory(a={"item": 5, "absences": 0}),
+    memory(a={"item": {}, "absences": 0}),
+    memory(a={"item": A, "absences": "many"}), memory(a={"item": A, "absences": None}),
+    memory(a={"item": A}), memory(a={"item": A, "absences": float("inf")}),
+    b'{"schema": 1, "models": {"a": {"item": {"id": "a", "x": 1e9999999999999999999}, "absences": 0}}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", DAMAGED, ids=lambda data: repr(data[:50]))
+def test_damaged(data):
+    """A damaged memory is recognised, and never an exception."""
+    assert recall(data) is None
+
+
+def test_wrong_id_is_dropped():
+    """An item that is not what its key says is not believed."""
+    assert recall(memory(b={"item": A, "absences": 0}, a={"item": A, "absences": 1})) == {"a": Remembered(A, 1)}
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.binary(max_size=60) | st.builds(lambda at: memory(a={"item": A, "absences": 1})[:at], st.integers(0, 900)))
+def test_any_bytes(data):
+    """Whatever the file holds, the answer is a memory or None."""
+    found = recall(data)
+    assert found is None or isinstance(found, dict)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.sets(st.sampled_from("abc"), min_size=1), min_size=1, max_size=12), st.integers(1, 4))
+def test_against_the_rule(history, remove_after):
+    """For any history: a model is there exactly if one of the last N catalogs had it."""
+    seen = syncs(*[[model(key) for key in sorted(keys)] for keys in history], remove_after=remove_after)
+    for now in range(len(history)):
+        recent = history[max(0, now - remove_after + 1) : now + 1]
+        assert seen[now] == sorted(set().union(*recent))

@@ -1,0 +1,228 @@
+"""LiteLLM is told of a change by command, address or SIGHUP; what cannot be told is told later; no signal kills."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sidecar import command, notify
+from sidecar.errors import LiteLLMError, Stopped
+from sidecar.publish import Change
+from sidecar.settings import Settings
+from sidecar.sync import Synced
+from tests.unit.conftest import until
+
+CHANGE = Change(added=("new",), removed=("old",))
+
+
+class Hook(http.server.ThreadingHTTPServer):
+    """Takes posts; ``answers`` are the statuses of the first ones."""
+
+    def __init__(self, answers=(), headers=()):
+        hook, self.answers, self.bodies = self, list(answers), []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                hook.bodies.append(
+                    (dict(self.headers), json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                )
+                self.send_response(hook.answers.pop(0) if hook.answers else 200)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/secret-path"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+def synced(bench, change=CHANGE):
+    return Synced(7, change, str(bench.models_file))
+
+
+def test_command_gets_the_change(bench, stop, tmp_path):
+    """The command gets the change as JSON on its input, without a shell, and nothing is left to tell."""
+    settings = bench.settings(COPILOT_ON_CHANGE=f"tee '{tmp_path}/a b; $HOME'")
+    notify.tell(settings, synced(bench), stop)
+    assert json.loads((tmp_path / "a b; $HOME").read_text()) == {
+        "event": "models_changed",
+        "file": str(bench.models_file),
+        "models": 7,
+        "added": ["new"],
+        "removed": ["old"],
+        "changed": [],
+    }
+    assert not list(bench.shared.glob(".*untold*"))
+
+
+def test_nothing_to_tell(bench, stop, tmp_path):
+    """No change, no command."""
+    notify.tell(bench.settings(COPILOT_ON_CHANGE=f"touch {tmp_path}/told"), synced(bench, None), stop)
+    assert not (tmp_path / "told").exists()
+
+
+def test_untold_change_is_told_later(bench, stop, tmp_path):
+    """What could not be told is kept, joined with what comes, and told once somebody takes it."""
+    with pytest.raises(LiteLLMError, match=r"ended with 3; the change of .* stands"):
+        notify.tell(bench.settings(COPILOT_ON_CHANGE="sh -c 'exit 3'"), synced(bench), stop)
+    settings = bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told")
+    later = Synced(8, Change(added=("newer",), removed=("new",), changed=("other",)), str(bench.models_file))
+    notify.tell(settings, later, stop)
+    told = json.loads((tmp_path / "told").read_text())
+    assert (told["models"], told["added"], told["removed"], told["changed"]) == (8, ["newer"], ["old"], ["other"])
+    (tmp_path / "told").unlink()
+    notify.tell(settings, synced(bench, None), stop)
+    assert not (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [("no-such-program", "cannot be started"), ("sh -c 'kill -9 $$'", "ended by signal 9")],
+)
+def test_command_fails(bench, stop, words, problem):
+    """A command that fails is an error with exit code 6."""
+    with pytest.raises(LiteLLMError, match=problem) as caught:
+        notify.tell(bench.settings(COPILOT_ON_CHANGE=words), synced(bench), stop)
+    assert caught.value.exit_code == 6
+
+
+def test_command_time_limit(stop):
+    """A command that takes too long is ended, with what it started."""
+    began = time.monotonic()
+    assert "took longer" in command.run("sh -c 'sleep 60 & wait'", b"", stop, limit=0.2)
+    assert time.monotonic() - began < 5
+
+
+def test_command_interrupted(stop):
+    """A signal to the sidecar ends a command that is under way."""
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(Stopped):
+        command.run("sleep 60", b"", stop)
+
+
+def test_command_leaves_a_service_running(stop):
+    """A command may start something that goes on; it is not waited for."""
+    began = time.monotonic()
+    assert command.run("sh -c 'sleep 3 & exit 0'", b"", stop) == ""
+    assert time.monotonic() - began < 2
+
+
+def test_command_has_no_access_token(monkeypatch, stop, tmp_path):
+    """GITHUB_TOKEN stays with the sidecar; other variables go through."""
+    monkeypatch.setenv("GITHUB_TOKEN", "ghu_secretsecretsecret")
+    monkeypatch.setenv("OTHER", "there")
+    assert command.run(f"sh -c 'env > {tmp_path}/env'", b"", stop) == ""
+    text = (tmp_path / "env").read_text()
+    assert "OTHER=there" in text and "ghu_secret" not in text
+
+
+def test_url_is_retried(bench, stop):
+    """The address gets the change, again after a failure that may pass, and no secret."""
+    with Hook([503, 503]) as hook:
+        notify.tell(
+            Settings.load({"COPILOT_ON_CHANGE_URL": hook.url, "COPILOT_MODELS_FILE": str(bench.models_file)}),
+            synced(bench),
+            stop,
+        )
+    assert len(hook.bodies) == 3
+    headers, body = hook.bodies[-1]
+    assert body["added"] == ["new"] and "authorization" not in {name.lower() for name in headers}
+
+
+@pytest.mark.parametrize(("status", "times"), [(404, 1), (500, 3), (302, 3)])
+def test_url_refuses(bench, stop, status, times):
+    """Retries are bounded, a redirect is not followed, and the address is in no message: it may hold a secret."""
+    with Hook([status] * 9, [("Location", "/elsewhere"), ("Retry-After", "0")]) as hook:
+        with pytest.raises(LiteLLMError) as caught:
+            notify.tell(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
+        assert len(hook.bodies) == times
+    assert "secret-path" not in str(caught.value)
+
+
+GUNICORN = """
+import sys
+sys.argv = ["gunicorn", "-b", "127.0.0.1:0", "-p", sys.argv[1], "tests.unit.test_notify:application"]
+from gunicorn.app.wsgiapp import run
+run()
+"""
+
+
+def application(environ, start_response):
+    """What gunicorn serves in the test."""
+    start_response("200 OK", [])
+    return [b""]
+
+
+@pytest.fixture
+def master(tmp_path):
+    """A real gunicorn with one worker, and its pidfile."""
+    pytest.importorskip("gunicorn")
+    pidfile = tmp_path / "gunicorn.pid"
+    with (tmp_path / "gunicorn.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", GUNICORN, str(pidfile)], stdout=log, stderr=log)
+    try:
+        until(lambda: "Booting worker" in (tmp_path / "gunicorn.log").read_text(), what="gunicorn")
+        yield process, pidfile, tmp_path / "gunicorn.log"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_gunicorn_master_reloads(master, bench, stop):
+    """A gunicorn master gets SIGHUP and starts new workers; one of its workers would not get it."""
+    process, pidfile, log = master
+    notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(pidfile)), synced(bench), stop)
+    until(lambda: log.read_text().count("Booting worker") == 2, what="a new worker")
+    assert process.poll() is None
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    for worker in workers.stdout.split():
+        assert not notify.is_gunicorn_master(int(worker))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; print(flush=True); time.sleep(60)",
+        # Named so, and without the handlers: a worker, or somebody's gunicorn_wrapper.py.
+        "import time; gunicorn = 1; print(flush=True); time.sleep(60)",
+        # With the handlers, and not named so: uvicorn's supervisor of several workers.
+        "import signal, time\n"
+        "for n in (1, 3, 10, 12, 21, 22, 28): signal.signal(n, lambda *_: open('/dev/null'))\n"
+        "print(flush=True); time.sleep(60)",
+    ],
+    ids=["other", "named", "handlers"],
+)
+def test_no_signal_for_others(bench, stop, tmp_path, code):
+    """No process that is no gunicorn master is ever sent a signal."""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        (tmp_path / "pid").write_text(f"{process.pid}\n")
+        with pytest.raises(LiteLLMError, match="is no gunicorn master; no SIGHUP was sent"):
+            notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
+        assert process.poll() is None
+        process.kill()
+
+
+@pytest.mark.parametrize("content", [None, "", "0", "-1", "x", "99999999999999999999", "4194304"])
+def test_no_pidfile(bench, stop, tmp_path, content):
+    """A pidfile that names no process, or a whole group of them, means no signal."""
+    if content is not None:
+        (tmp_path / "pid").write_text(content)
+    with pytest.raises(LiteLLMError, match="no SIGHUP was sent"):
+        notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)

@@ -1,0 +1,163 @@
+"""The models file and the hook: checked before they are published, and not touched when nothing changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+import pytest
+import yaml
+
+from sidecar import publish
+from sidecar.errors import SidecarError, StorageError
+from sidecar.settings import Settings
+from sidecar.sync import choose
+from tests.fakes.catalog import model
+from tests.unit.conftest import ROOT, files_under, unprivileged
+
+SETTINGS = Settings()
+A, B = model("a"), model("b")
+
+
+def entries(*items):
+    return choose(list(items), SETTINGS)[1]
+
+
+def identity(path):
+    about = path.stat()
+    return about.st_ino, about.st_mtime_ns, about.st_ctime_ns
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "copilot_models.yaml"
+
+
+def test_first_publication(path):
+    """The first publication makes the file and names every model as added."""
+    change = publish.publish(path, entries(A, B))
+    assert change == publish.Change(added=("github_copilot/a", "github_copilot/b")) and change
+    assert [item["model_name"] for item in yaml.safe_load(path.read_bytes())["model_list"]] == list(change.added)
+
+
+def test_unchanged_file_is_not_touched(path):
+    """Equal models leave the file as it is: same inode, same times."""
+    publish.publish(path, entries(A, B))
+    before = identity(path)
+    assert publish.publish(path, entries(B, A)) is None
+    assert identity(path) == before
+
+
+def test_change(path):
+    """What was added, removed and changed is named."""
+    publish.publish(path, entries(A, B))
+    change = publish.publish(path, entries(model("b", output=1), model("c")))
+    assert change == publish.Change(("github_copilot/c",), ("github_copilot/a",), ("github_copilot/b",))
+
+
+def test_empty_list(path):
+    """An empty list is a valid models file."""
+    assert publish.publish(path, []) == publish.Change() and not publish.Change()
+    assert yaml.safe_load(path.read_bytes()) == {"model_list": []}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_everybody_may_read_it(path, umask):
+    """The models file is 0644 whatever the umask: LiteLLM may be another user. So is the hook."""
+    before = os.umask(umask)
+    try:
+        publish.publish(path, entries(A))
+        hook = publish.publish_hook(path.parent)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, hook)] == [0o644, 0o644]
+
+
+GARBAGE = [
+    b"", b"\x00\xff\xfe", b"{", b"]", b"[]", b"5", b"null", b"model_list:", b"model_list: 5",
+    b"model_list: [5, x, null]",
+    b"model_list: [{}]", b"model_list: [{model_info: {id: {a: 1}}}]", b"model_list: [{model_info: {id: [1]}}]",
+    b"x: 2001-99-99", b"x: !!int a", b"x: !!timestamp a", b"x: !!python/object/apply:os.getcwd []", b"a: &a [*a]",
+    b"*x",
+    b"[" * 1000, b"model_list: [{model_name: 5, model_info: {id: 7}}]", b"? {a: 1}\n: b", b"\tx", b"<<: 5",
+    b"- !!binary \xc3",
+    b"model_list: [{model_info: {id: x}, model_name: {a: 1}}]", b"x: !!float a", b"x: !!bool a",
+    b"x: 1:99999999999999999e999",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: repr(data[:50]))
+def test_garbage_is_replaced(path, garbage):
+    """Whatever a damaged models file holds, the next publication heals it."""
+    path.write_bytes(garbage)
+    assert "github_copilot/a" in publish.publish(path, entries(A)).added
+    assert path.read_bytes() == publish.models_file(entries(A))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda items: [*items, items[0]],
+        lambda items: [{**items[0], "model_info": {"id": "somebody/else"}}],
+    ],
+)
+def test_wrong_entries_are_not_published(path, spoil):
+    """Entries with repeated or foreign ids are a defect, which the file never sees."""
+    publish.publish(path, entries(A))
+    before = identity(path)
+    with pytest.raises(SidecarError):
+        publish.publish(path, spoil(entries(A, B)))
+    assert identity(path) == before
+
+
+@pytest.mark.parametrize("data", [b"model_list: []\n", b"[]", b"", b"model_list: [{model_info: {id: x}}]\n"])
+def test_check(data):
+    """What does not parse to what was meant is refused."""
+    with pytest.raises(SidecarError):
+        publish.check(data, entries(A))
+
+
+def test_missing_directory(tmp_path):
+    """Without the directory the message names the file and the cure, and nothing is made."""
+    path = tmp_path / "missing" / "copilot_models.yaml"
+    with pytest.raises(StorageError, match=str(path)) as caught:
+        publish.publish(path, entries(A))
+    assert str(path.parent) in caught.value.hint and not path.parent.exists()
+
+
+def test_read_only_directory(outside):
+    """On a read-only volume the old file stays, with nothing beside it; unchanged models are no failure."""
+    path = outside / "copilot_models.yaml"
+    publish.publish(path, entries(A))
+    publish.publish_hook(outside)
+    before = files_under(outside)
+    outside.chmod(0o555)
+    with unprivileged():
+        with pytest.raises(StorageError, match="Permission denied") as caught:
+            publish.publish(path, entries(B))
+        assert publish.publish(path, entries(A)) is None
+        publish.publish_hook(outside)
+    assert str(path) in str(caught.value) and "uid" in caught.value.hint and files_under(outside) == before
+
+
+def test_stale_temporaries_go_with_the_next_change(path):
+    """What a crash left behind is gone after the next publication that writes."""
+    left = path.with_name(f".{path.name}.0123456789ab.tmp")
+    left.write_bytes(b"part")
+    os.utime(left, (time.time() - 400,) * 2)
+    publish.publish(path, entries(A))
+    assert files_under(path.parent).keys() == {path.name}
+
+
+def test_hook(tmp_path):
+    """The hook is placed as it is in the source, replaced when it differs, and left alone when it does not."""
+    source = (ROOT / "entrypoint" / publish.HOOK).read_bytes()
+    target = publish.publish_hook(tmp_path)
+    assert target == tmp_path / publish.HOOK and target.read_bytes() == source
+    before = identity(target)
+    publish.publish_hook(tmp_path)
+    assert identity(target) == before
+    target.write_text("# of an older version\n")
+    publish.publish_hook(tmp_path)
+    assert target.read_bytes() == source

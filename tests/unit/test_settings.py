@@ -1,0 +1,200 @@
+"""Settings: declared once, checked together, secrets kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.errors import UsageError
+from sidecar.settings import Secret, Settings, knobs, likely_typos, url
+from tests.unit.conftest import ROOT
+
+WRONG = {
+    "COPILOT_MODEL_SYNC_INTERVAL": "soon",
+    "COPILOT_REMOVE_AFTER": "0",
+    "COPILOT_HEALTH_PORT": "65536",
+    "COPILOT_LOG_LEVEL": "chatty",
+    "COPILOT_PICKER_ONLY": "maybe",
+    "COPILOT_MODEL_NAMES": "short",
+    "COPILOT_EDITOR_VERSION": "vscode/1\r\nx-evil: 1",
+    "GITHUB_COPILOT_API_KEY_URL": "ftp://api.github.com/token",
+    "GITHUB_COPILOT_API_BASE": "http://api.example.com",
+}
+
+
+def load(**environ):
+    return Settings.load(environ)
+
+
+def refusal(**environ):
+    with pytest.raises(UsageError) as caught:
+        load(**environ)
+    assert caught.value.exit_code == 2 and caught.value.hint
+    return str(caught.value)
+
+
+def test_defaults_need_nothing():
+    """An empty environment gives the documented defaults."""
+    found = load()
+    assert (found.interval, found.remove_after, found.sync_on_startup, found.names) == (3600, 3, True, "prefixed")
+    assert found.token_dir == Path.home() / ".config/litellm/github_copilot"
+    assert found.client_id == "Iv1.b507a08c87ecfe98"
+
+
+def test_every_default_passes_its_own_check():
+    """A default written into the environment gives the default."""
+    written = {item.metadata["name"]: item.metadata["default"] for item in knobs() if item.metadata["default"]}
+    assert Settings.load(written) == load()
+
+
+def test_every_knob_is_documented():
+    """Each setting has a name of its own, a help text, and a type that can be told."""
+    names = [item.metadata["name"] for item in knobs()]
+    assert len(set(names)) == len(names)
+    assert all(item.metadata["help"] and item.metadata["parse"].__doc__ for item in knobs())
+
+
+def test_all_mistakes_at_once():
+    """Every wrong variable is named in one error, with what is wrong."""
+    text = refusal(**WRONG)
+    assert [name for name in WRONG if f"{name}=" not in text] == []
+    assert text.count(";") >= len(WRONG) - 1 and "\n" not in text and "\r" not in text
+
+
+@pytest.mark.parametrize("name", sorted(item.metadata["name"] for item in knobs()))
+@pytest.mark.parametrize("empty", ["", "  \t"])
+def test_empty_is_not_set(name, empty):
+    """An empty variable, as compose passes it on, counts as not set."""
+    assert Settings.load({name: empty}) == load()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "1e3", "31536001", "0x10", "NaN", "∞", "9" * 5000])
+def test_interval_that_is_none(text):
+    """An interval that is no number of seconds is refused by name."""
+    assert "COPILOT_MODEL_SYNC_INTERVAL" in refusal(COPILOT_MODEL_SYNC_INTERVAL=text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), (" 60 ", 60), ("31536000", 31_536_000)])
+def test_interval(text, seconds):
+    """Whole seconds from 0 to a year are an interval."""
+    assert load(COPILOT_MODEL_SYNC_INTERVAL=text).interval == seconds
+
+
+@pytest.mark.parametrize("text", ["true", "TRUE", "1", "yes", "on", " True "])
+@pytest.mark.parametrize("negated", [False, True])
+def test_booleans(text, negated):
+    """The usual spellings of true and false, in any case."""
+    opposite = {"true": "false", "1": "0", "yes": "no", "on": "off"}
+    text = opposite[text.strip().lower()] if negated else text
+    assert load(SYNC_COPILOT_MODELS_ON_STARTUP=text).sync_on_startup is not negated
+
+
+def test_patterns():
+    """Patterns are split at commas, and blanks around them do not count."""
+    assert load(COPILOT_MODELS_INCLUDE=" gpt-*, claude-* ,,").include == ("gpt-*", "claude-*")
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
+@pytest.mark.parametrize("name", sorted(i.metadata["name"] for i in knobs() if i.metadata["parse"] is url))
+def test_plain_http_is_refused(name, scheme):
+    """An address that would send the token in the clear needs COPILOT_INSECURE_HTTP."""
+    assert "https" in refusal(**{name: f"{scheme}://api.example.com/token"})
+    assert Settings.load({name: f"{scheme}://api.example.com/token", "COPILOT_INSECURE_HTTP": "true"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["api.github.com", "https://", "https://user:pw@host", "https://host:x", "https://host:99999", "https://[::1"],
+)
+def test_addresses_that_are_none(text):
+    """What is no address, or holds a password, is refused."""
+    assert "GITHUB_COPILOT_API_BASE" in refusal(GITHUB_COPILOT_API_BASE=text)
+
+
+def test_slash_at_the_end():
+    """A slash at the end of an address does not matter."""
+    assert load(GITHUB_COPILOT_API_BASE="https://x.ghe.com/").api_base == "https://x.ghe.com"
+
+
+@pytest.mark.parametrize("show", [repr, str, ascii, "{}".format, "{!r}".format])
+def test_secret_does_not_show(show):
+    """Neither a secret nor the settings that hold it show it."""
+    found = load(GITHUB_TOKEN=" ghu_verysecret \n")
+    assert found.github_token.reveal() == "ghu_verysecret"
+    assert "verysecret" not in show(found.github_token) + show(found)
+
+
+def test_secret_is_not_serialised_or_logged(caplog):
+    """JSON refuses a secret, and a log line hides it."""
+    with pytest.raises(TypeError):
+        json.dumps(Secret("ghu_verysecret"))
+    logging.getLogger("x").warning("token %s", Secret("ghu_verysecret"), extra={"token": Secret("ghu_verysecret")})
+    assert "verysecret" not in caplog.text + str(caplog.records[0].__dict__)
+
+
+def test_secret_is_not_in_a_refusal():
+    """A mistake elsewhere does not show the token."""
+    assert "verysecret" not in refusal(GITHUB_TOKEN="ghu_verysecret", COPILOT_HEALTH_PORT="x")
+
+
+def test_secrets_compare_by_value():
+    """Equal secrets are equal, and no string is one."""
+    assert Secret("abcd") == Secret("abcd") != Secret("abce")
+    assert Secret("abcd") != "abcd" and len({Secret("abcd"), Secret("abcd")}) == 1
+    assert pickle.loads(pickle.dumps(Secret("abcd"), 2)) == Secret("abcd")
+
+
+def test_settings_do_not_change():
+    """Settings are frozen: whoever holds them can rely on them."""
+    with pytest.raises(FrozenInstanceError):
+        load().interval = 1
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("COPILOT_MODEL_SYNC_INTERVALL", "COPILOT_MODEL_SYNC_INTERVAL"),
+        ("COPILOT_MODELS_INCLUDES", "COPILOT_MODELS_INCLUDE"),
+        ("GITHUB_COPILOT_TOKENDIR", "GITHUB_COPILOT_TOKEN_DIR"),
+        ("SYNC_COPILOT_MODELS_ON_START", "SYNC_COPILOT_MODELS_ON_STARTUP"),
+    ],
+)
+def test_typo(written, meant):
+    """A misspelled variable is pointed out with the right name."""
+    assert likely_typos({written: "1", "PATH": "/bin"}) == [(written, meant)]
+
+
+def test_no_typo():
+    """LiteLLM's and other people's variables are nobody's mistake."""
+    others = {"GITHUB_COPILOT_API_KEY_FILE": "x", "COPILOT_AGENT_ID": "x", "GITHUB_TOKENS": "x", "CONFIG_FILE": "x"}
+    assert likely_typos({**others, **WRONG}) == []
+
+
+def test_import_without_a_home():
+    """A user without a home directory, as in a container with any uid, does not stop the program."""
+    script = "import pwd; pwd.getpwuid = {}.__getitem__; import sidecar.settings"
+    environ = {name: value for name, value in os.environ.items() if name != "HOME"}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environ, check=True)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.dictionaries(st.sampled_from([item.metadata["name"] for item in knobs()]), st.text(max_size=40)))
+def test_any_environment(environ):
+    """Whatever the variables hold, the answer is settings or a UsageError on one line."""
+    try:
+        Settings.load(environ)
+    except UsageError as error:
+        text = str(error)
+    else:
+        text = ""
+    assert "\n" not in text

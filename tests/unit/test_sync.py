@@ -1,0 +1,297 @@
+"""One sync: from the access token to the models file, and on any failure nothing on disk has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import stat
+import threading
+
+import pytest
+import yaml
+
+from sidecar import memory
+from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, StorageError, Unreachable, UsageError
+from sidecar.sync import sync
+from tests.fakes.catalog import demo_catalog, model
+from tests.unit.conftest import EXCHANGE, MODELS, files_under
+
+A, B, C = model("a"), model("b"), model("c")
+
+
+class Quick(threading.Event):
+    """A stop event whose waits pass at once, so that retries take no time."""
+
+    def wait(self, timeout=None):
+        return self.is_set()
+
+
+def run(bench, **changes):
+    return sync(bench.settings(**changes), Quick())
+
+
+def state(directory):
+    """Every file with its content, inode and time."""
+    return {
+        path: (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def synced(bench):
+    """A bench with one sync of the models a and b done."""
+    bench.gh.set_catalog([A, B])
+    bench.log_in()
+    run(bench)
+    bench.gh.clear()
+    return bench
+
+
+def test_first_sync(bench):
+    """The account's models are published; one exchange and one catalog are asked for."""
+    bench.log_in()
+    result = run(bench)
+    assert result.models == 2 and result.change.added == ("github_copilot/gpt-4o", "github_copilot/gpt-5-mini")
+    assert bench.names() == list(result.change.added)
+    assert [request.path for request in bench.gh.requests] == [EXCHANGE, MODELS] and not bench.gh.refusals
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in bench.shared.iterdir()}
+    assert modes == {0o644}
+
+
+def test_unchanged(synced):
+    """When nothing changed no file is touched, the memory included."""
+    before = state(synced.shared)
+    result = run(synced)
+    assert result.change is None and result.models == 2 and state(synced.shared) == before
+
+
+def test_changed(synced):
+    """A changed catalog changes the file, and what changed is named."""
+    synced.gh.set_catalog([A, model("b", output=1), C])
+    change = run(synced).change
+    assert (change.added, change.removed, change.changed) == (("github_copilot/c",), (), ("github_copilot/b",))
+
+
+def test_business_plan(bench):
+    """A plan with a host of its own is served from there."""
+    bench.gh.plan = "business"
+    bench.log_in()
+    assert run(bench).models == 2 and not bench.gh.refusals
+
+
+FAULTS = [
+    {"status": 401}, {"status": 403}, {"status": 403, "body": {"message": "API rate limit exceeded"}}, {"status": 404},
+    {"status": 408}, {"status": 429}, {"status": 429, "headers": {"Retry-After": "1"}}, {"status": 500},
+    {"status": 503},
+    {"status": 301, "how": "redirect"}, {"how": "reset"}, {"how": "hang"}, {"how": "truncate"}, {"how": "garbage"},
+    {"body": {}}, {"body": "[]"}, {"body": "null"}, {"body": ""}, {"body": {"data": [], "token": ""}},
+    {"body": {"data": [{"id": "*"}]}}, {"body": {"data": "x"}},
+    {"body": b"[" * 100_000}, {"body": b'{"data": 1e9999999999999999999}'},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hop", [EXCHANGE, MODELS])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(str(value)[:20] for value in fault.values()))
+def test_failures_change_nothing(synced, monkeypatch, hop, fault):
+    """Whatever goes wrong on either hop, the last good file stays untouched, requests are few, and it heals."""
+    monkeypatch.setattr("sidecar.transport.READ_TIMEOUT", 0.05)
+    synced.gh.set_catalog([C])
+    synced.gh.fail(hop, **fault)
+    before = state(synced.shared)
+    with pytest.raises(SidecarError) as caught:
+        run(synced)
+    assert caught.value.exit_code in {3, 4} and str(caught.value)
+    assert state(synced.shared) == before
+    assert synced.gh.count(hop) <= 3
+    synced.gh.heal()
+    monkeypatch.undo()
+    assert run(synced).change.added == ("github_copilot/c",)
+
+
+def test_catalog_without_a_callable_model(synced):
+    """A catalog in which nothing can be called never empties the file, however often it comes."""
+    before = synced.models_file.read_bytes()
+    synced.gh.set_catalog([model("m", endpoints=[])])
+    for _ in range(5):
+        with contextlib.suppress(BadAnswer):
+            run(synced)
+        assert synced.models_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("hop", [EXCHANGE, MODELS])
+@pytest.mark.parametrize("fault", [{"how": "slow", "delay": 0.01}, {"delay": 0.1}])
+def test_slow_answers(synced, hop, fault):
+    """A slow answer is an answer."""
+    synced.gh.fail(hop, **fault)
+    assert run(synced).models == 2
+
+
+@pytest.mark.parametrize("hop", [EXCHANGE, MODELS])
+@pytest.mark.parametrize("fault", [{"status": 502}, {"how": "reset"}, {"how": "garbage"}])
+def test_second_try(synced, hop, fault):
+    """What fails once works the second time."""
+    synced.gh.fail(hop, times=1, **fault)
+    assert run(synced).models == 2 and synced.gh.count(hop) == 2
+
+
+@pytest.mark.parametrize(
+    ("prepare", "kind"),
+    [
+        (lambda bench: bench.token_file.unlink(), LoginNeeded),
+        (lambda bench: bench.token_file.write_text(""), LoginNeeded),
+        (lambda bench: bench.gh.revoke(bench.token_file.read_text()), LoginNeeded),
+        (lambda bench: bench.gh.no_subscription(), AccessRefused),
+        (lambda bench: bench.gh.set_catalog([]), BadAnswer),
+        (lambda bench: bench.gh.set(plan_host="https://evil.example"), BadAnswer),
+        (lambda bench: bench.gh.down(), Unreachable),
+    ],
+)
+def test_refusals(synced, prepare, kind):
+    """No login, no subscription, no models, no network: each is its own error, and the models stay."""
+    prepare(synced)
+    before = state(synced.shared)
+    with pytest.raises(kind):
+        run(synced)
+    assert state(synced.shared) == before
+
+
+def test_expired_copilot_token(synced):
+    """A Copilot token is never kept: expired ones do not matter."""
+    synced.gh.expire_copilot_tokens()
+    assert run(synced).models == 2 and synced.gh.count(EXCHANGE) == 1
+
+
+def test_filters_that_leave_nothing(synced):
+    """Filters that leave nothing are refused by name, and the models stay."""
+    before = state(synced.shared)
+    with pytest.raises(UsageError, match="COPILOT_MODELS_INCLUDE"):
+        run(synced, COPILOT_MODELS_INCLUDE="x-*")
+    assert state(synced.shared) == before
+
+
+def test_absent_model_leaves_later(synced):
+    """A model leaves with its third absence in a row, and not before."""
+    synced.gh.set_catalog([A])
+    seen = []
+    for _ in range(4):
+        run(synced)
+        seen.append(len(synced.names()))
+    assert seen == [2, 2, 1, 1]
+
+
+def test_absences_in_between(synced, caplog):
+    """A model that comes and goes stays, and its file is not touched; the log says that it is absent."""
+    caplog.set_level(logging.INFO, "sidecar")
+    synced.gh.flicker = ["b"]
+    before = synced.models_file.stat().st_mtime_ns
+    for _ in range(6):
+        assert run(synced).change is None
+    assert synced.models_file.stat().st_mtime_ns == before
+    assert [record.absent for record in caplog.records if hasattr(record, "absent")] == [["b"]] * 3
+
+
+def test_failures_do_not_count_as_absences(synced):
+    """A catalog that could not be read says nothing about its models."""
+    synced.gh.set_catalog([A])
+    run(synced)
+    synced.gh.fail(MODELS, status=500)
+    for _ in range(4):
+        with pytest.raises(SidecarError):
+            run(synced)
+    synced.gh.heal()
+    run(synced)
+    assert len(synced.names()) == 2
+    run(synced)
+    assert len(synced.names()) == 1
+
+
+def test_at_once_when_asked_for(synced):
+    """COPILOT_REMOVE_AFTER=1 removes a model with its first absence."""
+    synced.gh.set_catalog([A])
+    assert run(synced, COPILOT_REMOVE_AFTER="1").change.removed == ("github_copilot/b",)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff" * 50, b'{"schema": 9}', b"[" * 100_000])
+def test_damaged_memory(synced, caplog, damage):
+    """A damaged memory is said, and costs no more than a removal that comes early."""
+    memory.memory_file(synced.models_file).write_bytes(damage)
+    assert run(synced).change is None
+    assert "damaged" in caplog.text
+    caplog.clear()
+    run(synced)
+    assert "damaged" not in caplog.text
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x00", b"{", b"x: 2001-99-99", b"model_list: [5]", b"[" * 1000])
+def test_garbage_models_file(synced, garbage):
+    """A damaged models file is replaced by the next sync."""
+    good = synced.models_file.read_bytes()
+    synced.models_file.write_bytes(garbage)
+    assert run(synced).models == 2 and synced.models_file.read_bytes() == good
+
+
+def test_missing_models_file(synced):
+    """A models file that is gone comes back."""
+    good = synced.models_file.read_bytes()
+    synced.models_file.unlink()
+    run(synced)
+    assert synced.models_file.read_bytes() == good
+
+
+@pytest.mark.parametrize("which", ["models", "memory"])
+def test_directory_in_place_of_a_file(bench, which):
+    """A directory in place of either file is named."""
+    bench.log_in()
+    path = bench.models_file if which == "models" else memory.memory_file(bench.models_file)
+    path.mkdir()
+    with pytest.raises(StorageError, match=str(path)):
+        run(bench)
+
+
+def test_deterministic(bench, tmp_path):
+    """The same catalog gives the same bytes, whatever came before, and the memory holds nothing but the catalog."""
+    bench.gh.set_catalog(demo_catalog())
+    bench.log_in()
+    run(bench)
+    expected = files_under(bench.shared)
+    bench.gh.set_catalog(demo_catalog()[::-1])
+    assert run(bench).change is None and files_under(bench.shared) == expected
+    kept = json.loads(memory.memory_file(bench.models_file).read_bytes())["models"]
+    assert kept.keys() == {item["id"] for item in demo_catalog()}
+
+
+@pytest.mark.parametrize("depth", [50, 300, 900, 960, 980, 990, 2000])
+def test_deeply_nested_catalog(synced, depth):
+    """However deep a catalog is nested, it is published or refused."""
+    nested = "[" * depth + "]" * depth
+    synced.gh.fail(MODELS, body=f'{{"data": [{{"id": "c", "model_picker_enabled": true, "policy": {nested}}}]}}')
+    before = state(synced.shared)
+    try:
+        run(synced)
+    except SidecarError:
+        assert state(synced.shared) == before
+    else:
+        assert "github_copilot/c" in synced.names()
+
+
+def test_hostile_catalog(bench, caplog):
+    """Ids and texts that are meant to do harm end as refusals and as harmless text."""
+    caplog.set_level(logging.DEBUG, "sidecar")
+    bad = ["x\ny", "\x1b[2J", "!!python/object:os.system", "*", "a" * 1024, "../../etc", "${HOME}", "\ud800"]
+    named = model("ok", name="\x1b]0;owned\x07", vendor="!!python/name:os.system ", category="\n---\nmodel_list: []")
+    bench.gh.set_catalog([named, *(model(key) for key in bad)])
+    bench.log_in()
+    assert run(bench).models == 1 and bench.names() == ["github_copilot/ok"]
+    assert "\x1b" not in caplog.text and "\x1b" not in bench.models_file.read_text()
+    assert yaml.safe_load(bench.models_file.read_bytes()).keys() == {"model_list"}
+    left_out = [record.model for record in caplog.records if hasattr(record, "model")]
+    assert len(left_out) == len(bad) and all(label.isprintable() for label in left_out)
+
+
+def test_another_app_s_token(bench, caplog):
+    """A token of another app reads the catalog; that LiteLLM cannot use it is said."""
+    bench.log_in(kind="gho_")
+    assert run(bench).models == 2 and "another OAuth app" in caplog.text

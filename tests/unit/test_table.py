@@ -1,0 +1,112 @@
+"""The `models` command's table and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.catalog import Refused, parse
+from sidecar.render import entries
+from sidecar.settings import Settings
+from sidecar.table import document, table
+from tests.fakes.catalog import model, tier, tiered
+from tests.fakes.github import GitHub
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS, _ = parse(
+    [
+        model(
+            "gpt-5", vision=True, reasoning=["low"], context=1_050_000, output=128_000, billing=tiered(tier(125, 1000))
+        ),
+        model(
+            "tiny",
+            vendor="Wéird\x1b[31m",
+            endpoints=["/responses"],
+            context=900,
+            output=100,
+            billing=tiered(tier(0.5, 0)),
+        ),
+    ]
+)
+LEFT_OUT = [Refused("old", "disabled by policy")]
+
+
+def test_a_line_a_model() -> None:
+    """Numbers are short, prices per million, and what the catalog says is printable."""
+    lines = table(MODELS, LEFT_OUT, None).splitlines()
+    assert lines[0].split() == ["MODEL", "VENDOR", "ENDPOINTS", "CONTEXT", "OUTPUT", "CAN", "$/M", "IN", "$/M", "OUT"]
+    assert lines[1].split() == [
+        "gpt-5",
+        "Azure",
+        "OpenAI",
+        "chat",
+        "1050k",
+        "128k",
+        "vision,tools,json,reasoning",
+        "1.25",
+        "10.00",
+    ]
+    assert lines[2].split()[:1] + lines[2].split()[-2:] == ["tiny", "0.005", "0.00"]
+    assert lines[-1] == "  old  disabled by policy"
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 60, 40])
+def test_narrow_terminals(width: int) -> None:
+    """What does not fit is left away column by column; the model and its prices stay to the end."""
+    lines = table(MODELS, [], width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].startswith("MODEL")
+    assert lines[0].endswith("$/M OUT")
+
+
+def test_json_for_programs() -> None:
+    """Every model with its names and model_info; left-out models only when asked for."""
+    found, _ = entries(MODELS, Settings(names="both"))
+    shown = json.loads(json.dumps(document(MODELS, found, None)))
+    assert [item["id"] for item in shown["models"]] == ["gpt-5", "tiny"]
+    assert shown["models"][0]["model_names"] == ["github_copilot/gpt-5", "gpt-5"]
+    assert shown["models"][0]["model_info"]["input_cost_per_token"] == 1.25e-06
+    assert "id" not in shown["models"][0]["model_info"]
+    assert document(MODELS, found, LEFT_OUT)["left_out"] == [{"id": "old", "reason": "disabled by policy"}]
+
+
+@pytest.fixture(scope="module")
+def environ() -> Iterator[dict[str, str]]:
+    with GitHub() as gh:
+        token = gh.new_access_token()
+        yield {**os.environ, **gh.env(), "GITHUB_TOKEN": token, "GITHUB_COPILOT_TOKEN_DIR": "/nonexistent"}
+
+
+def test_the_command_in_a_pipe_that_closes(environ: dict[str, str]) -> None:
+    """`models --all --json | head -1` ends quietly."""
+    command = f"{sys.executable} -m sidecar models --all --json | head -c 1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_the_command_on_a_terminal(environ: dict[str, str]) -> None:
+    """On a narrow terminal the table is cut to its width."""
+    main, terminal = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "sidecar", "models"],
+            cwd=ROOT,
+            env={**environ, "COLUMNS": "50"},
+            stdout=terminal,
+            timeout=60,
+            check=True,
+        )
+        lines = os.read(main, 65536).decode().splitlines()
+    finally:
+        os.close(main)
+        os.close(terminal)
+    assert len(lines) > 10
+    assert all(len(line) <= 50 for line in lines)

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Everything in one container, or on one machine: docker_startup.sh [arguments of litellm]
+#
+# Checks the login (and shows a code to type in if there is none), syncs, starts the background sync, and starts LiteLLM
+# with the hook, which follows the models without a restart. A signal goes to both, and both are waited for. The exit
+# code is LiteLLM's. The log is logs/startup.log.
+#
+# LITELLM_CONFIG is LiteLLM's config (CONFIG_FILE, or config.yaml of this clone); it is not changed: the models come
+# from COPILOT_MODELS_FILE (/shared/copilot_models.yaml). LITELLM names the program. GITHUB_COPILOT_TOKEN_DIR has to be
+# writable for the login.
+set -euo pipefail
+# shellcheck source=scripts/_common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"
+use_package
+mkdir -p "$root/logs"
+log_to "${COPILOT_STARTUP_LOG:-$root/logs/startup.log}"
+
+config=${LITELLM_CONFIG:-${CONFIG_FILE:-$root/config.yaml}}
+unset CONFIG_FILE
+export COPILOT_MODELS_FILE=${COPILOT_MODELS_FILE:-/shared/copilot_models.yaml}
+litellm_program=${LITELLM:-litellm}
+again_after=10
+
+say() { echo "docker_startup.sh: $*"; }
+
+if ! command -v "$litellm_program" >/dev/null; then
+  say "there is no program $litellm_program"
+  say "install LiteLLM ($python -m pip install 'litellm[proxy]'), or name it with LITELLM"
+  exit 2
+fi
+if [ ! -r "$config" ]; then
+  say "LiteLLM's config $config is not there; name one with LITELLM_CONFIG"
+  exit 2
+fi
+if ! mkdir -p "$(dirname "$COPILOT_MODELS_FILE")"; then
+  say "name a models file in a directory that can be written with COPILOT_MODELS_FILE"
+  exit 5
+fi
+
+# While one program runs after the other, a signal is for the one that runs, and ends this script.
+stopping=
+running=
+litellm=
+background=
+# shellcheck disable=SC2317,SC2329  # called by the traps
+forward() {
+  stopping=$1
+  local process
+  for process in $running $litellm $background; do
+    kill -s "$1" "$process" 2>/dev/null || true
+  done
+}
+trap 'forward TERM' TERM
+trap 'forward INT' INT
+trap 'forward TERM' HUP
+
+# Runs a program until it ends, signal or no signal.
+follow() {
+  local code=0
+  "$@" &
+  running=$!
+  while true; do
+    code=0
+    wait "$running" || code=$?
+    kill -0 "$running" 2>/dev/null || break
+  done
+  running=
+  if [ -n "$stopping" ]; then
+    say "ended by SIG$stopping"
+    [ "$stopping" = INT ] && exit 130
+    exit 143
+  fi
+  return "$code"
+}
+
+say "checking the login"
+follow "${sidecar[@]}" login || exit $?
+follow "${sidecar[@]}" prepare
+on_startup=${SYNC_COPILOT_MODELS_ON_STARTUP:-true}
+if [ "$on_startup" = true ]; then
+  say "syncing"
+  # The background sync need not sync at once then; it does if this fails.
+  if follow "${sidecar[@]}" sync; then on_startup=false; else say "the first sync failed; the background sync goes on trying"; fi
+fi
+
+start_background() {
+  SYNC_COPILOT_MODELS_ON_STARTUP=$1 "${sidecar[@]}" run &
+  background=$!
+}
+
+start_background "$on_startup"
+say "starting LiteLLM"
+LITELLM_WORKER_STARTUP_HOOKS=litellm_hot_reload:start PYTHONPATH=$root/entrypoint${PYTHONPATH:+:$PYTHONPATH} \
+  "$litellm_program" --config "$config" "$@" &
+litellm=$!
+
+code=0
+while true; do
+  code=0
+  # Ends when either does, or with a signal.
+  wait -n "$litellm" ${background:+"$background"} || code=$?
+  if ! kill -0 "$litellm" 2>/dev/null; then
+    code=0
+    wait "$litellm" || code=$?
+    break
+  fi
+  if [ -z "$stopping" ] && [ -n "$background" ] && ! kill -0 "$background" 2>/dev/null; then
+    say "the background sync has ended ($code); it starts again in $again_after s, LiteLLM serves what it has"
+    SECONDS=0
+    while [ -z "$stopping" ] && [ $SECONDS -lt $again_after ] && kill -0 "$litellm" 2>/dev/null; do sleep 0.5; done
+    background=
+    [ -n "$stopping" ] || start_background true
+  fi
+  # A program that has ended must not be waited for again and again.
+  if [ -n "$stopping" ] && [ -n "$background" ] && ! kill -0 "$background" 2>/dev/null; then background=; fi
+done
+say "LiteLLM has ended ($code)"
+if [ -n "$background" ]; then
+  kill -s TERM "$background" 2>/dev/null || true
+  wait "$background" || true
+fi
+exit "$code"

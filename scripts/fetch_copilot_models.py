@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Brings the Copilot models of a LiteLLM config up to date: one sync. Everything else in the config stays as it is.
+
+This is `python -m sidecar sync --config CONFIG`, which has more flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from _package import ROOT, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="the config (default: CONFIG_FILE, else config.yaml of this clone)")
+    parser.add_argument("--verbose", action="store_true", help="say which models are left out, and why")
+    arguments = parser.parse_args()
+    environ = dict(os.environ)
+    if arguments.verbose:
+        environ["COPILOT_LOG_LEVEL"] = "DEBUG"
+    config = arguments.config
+    if config is None:
+        config = environ.get("CONFIG_FILE") or str(ROOT / "config.yaml")
+    return run(["sync", "--config", config], environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,16 @@ from tests.fakes.catalog import model
 from tests.fakes.github import GitHub
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("sidecar", "entrypoint", "scripts", "requirements.lock", "config.yaml")
+PARTS = (
+    "sidecar",
+    "entrypoint",
+    "scripts",
+    "requirements.lock",
+    "config.yaml",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 TOKEN = "ghu_" + "s" * 32 + "WXYZ"
 
 

@@ -20,13 +20,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import datetime
 import fcntl
 import hashlib
 import json
 import logging
 import os
 import random
+import re
 import secrets
+import stat
 import sys
 import threading
 import time
@@ -48,6 +51,11 @@ TRUSTED_SUFFIXES = (".githubcopilot.com", ".ghe.com")
 POLL = 1.0
 FIRST_TOKEN_WAIT = 5.0
 PLACEHOLDER = "no-copilot-token-yet"
+FETCHING = "the Copilot token is being fetched; try again in a moment"
+EXCHANGE_LIMIT = 30.0
+LARGEST_ANSWER = 2**20
+RETRY_REFUSED = 60.0
+LARGEST_FILE = 32 * 2**20
 
 
 class Keeper:
@@ -74,7 +82,7 @@ class Keeper:
             "editor-plugin-version": environ.get("COPILOT_EDITOR_PLUGIN_VERSION") or "copilot-chat/0.31.1",
             "user-agent": environ.get("COPILOT_USER_AGENT") or "GitHubCopilotChat/0.31.1",
         }
-        self.problem = "the Copilot token is being fetched; try again in a moment"
+        self.problem = FETCHING
         self.first_turn_done = threading.Event()
         self._failures = 0
         self._not_before = 0.0
@@ -99,13 +107,24 @@ class Keeper:
     def turn(self) -> None:
         """Renew the token if it is due and nothing speaks against trying now."""
         token = self._access_token()
-        if token is None or not self._due(token):
+        if token is None:
             return
-        if token == self._failed_token and time.monotonic() < self._not_before:
+        if not self._due(token):
+            self._failures, self._failed_token, self.problem = 0, "", FETCHING
             return
-        with self._alone() as alone:
-            if alone and self._due(token):
-                self._exchange(token)
+        if token != self._failed_token:
+            self._failures, self.problem = 0, FETCHING
+        elif time.monotonic() < self._not_before:
+            return
+        try:
+            with self._alone() as alone:
+                if alone and self._due(token):
+                    self._exchange(token)
+        except OSError as error:
+            where = f"{self.file} cannot be written ({error.strerror})"
+            self._failed(token, f"{where}: let GITHUB_COPILOT_API_KEY_FILE name a place for it", 60)
+        except Exception as error:
+            self._failed(token, f"the exchange fails in a way that it should not ({type(error).__name__})", 60)
 
     def _due(self, token: str) -> bool:
         """Whether the Copilot token is missing, near its end, or another login's."""
@@ -116,20 +135,31 @@ class Keeper:
         if not self.url.startswith("https://") and not self.plain_http:
             self._failed(token, "GITHUB_COPILOT_API_KEY_URL is not https and COPILOT_INSECURE_HTTP is not true", 60)
             return
+        content, deadline = b"", time.monotonic() + EXCHANGE_LIMIT
         try:
-            with httpx.Client(timeout=httpx.Timeout(10, connect=5), follow_redirects=False) as client:
-                answer = client.get(self.url, headers={**self.headers, "authorization": f"token {token}"})
+            with (
+                httpx.Client(timeout=httpx.Timeout(10, connect=5), follow_redirects=False) as client,
+                client.stream("GET", self.url, headers={**self.headers, "authorization": f"token {token}"}) as answer,
+            ):
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
+                        raise httpx.ReadTimeout("an answer without an end")
         except httpx.HTTPError as error:
-            self._failed(token, f"GitHub does not answer ({type(error).__name__})", 2)
+            # Where nothing listens, nobody is bothered by another look.
+            self._failed(
+                token,
+                f"GitHub does not answer ({type(error).__name__})",
+                1 if isinstance(error, httpx.ConnectError) else 2,
+            )
             return
         try:
-            body = answer.json()
+            body = json.loads(content)
         except (ValueError, RecursionError):
             body = None
         body = body if isinstance(body, dict) else {}
         if answer.status_code == 200 and isinstance(body.get("token"), str) and body["token"]:
             self._write(body, answer.headers.get("date", ""), token)
-            self._failures, self._not_before, self._failed_token = 0, 0.0, ""
             self._say("the Copilot token is fresh")
             return
         self._failed(token, *self._meaning(answer, body))
@@ -198,23 +228,26 @@ class Keeper:
         now = time.time()
         try:
             theirs = parsedate_to_datetime(date).timestamp()
-        except ValueError:
+        except (TypeError, ValueError):
             theirs = now
-        expires_at, refresh_in = body.get("expires_at"), body.get("refresh_in")
-        lifetime = expires_at - theirs if isinstance(expires_at, (int, float)) else 1500.0
+        expires_at, refresh_in, endpoints = body.get("expires_at"), body.get("refresh_in"), body.get("endpoints")
+        lifetime = expires_at - theirs if isinstance(expires_at, (int, float)) else 0
+        if not 0 < lifetime <= 86_400:  # also when it is no number at all
+            lifetime = 1500.0
         latest = max(lifetime - 300, lifetime / 2)
-        renew_in = min(refresh_in, latest) if isinstance(refresh_in, (int, float)) else latest
-        record = {
-            **body,
+        renew_in = refresh_in if isinstance(refresh_in, (int, float)) and refresh_in > 0 else latest
+        record: dict[str, Any] = {
+            "token": body["token"],
             "expires_at": int(now + lifetime),
-            "renew_at": now + renew_in * random.uniform(0.9, 1.0),
+            "renew_at": now + min(max(renew_in, 30.0), latest) * random.uniform(0.9, 1.0),
             "login": _fingerprint(token),
         }
-        endpoints = body.get("endpoints")
         named = endpoints.get("api") if isinstance(endpoints, dict) else None
         if named is not None and not self._trusted(named):
             log.warning("GitHub names %.100r as Copilot's address, no known Copilot host; it is not used", named)
-            record.pop("endpoints")
+            named = None
+        if named or self.own_base:
+            record["endpoints"] = {"api": named or self.own_base}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.file.with_name(f".{self.file.name}.{secrets.token_hex(6)}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -230,11 +263,14 @@ class Keeper:
     def _trusted(self, address: object) -> bool:
         try:
             parts, own = urlsplit(str(address)), urlsplit(self.own_base)
-            known = f".{parts.hostname}".endswith(TRUSTED_SUFFIXES)
-            configured = parts.hostname is not None and (parts.hostname, parts.port) == (own.hostname, own.port)
+            host, place, own_place = parts.hostname or "", (parts.hostname, parts.port), (own.hostname, own.port)
         except ValueError:
             return False
-        return (known or configured) and (parts.scheme == "https" or (parts.scheme == "http" and self.plain_http))
+        # Only what every parser takes for the same host: some end it at a backslash, urlsplit does not.
+        if not re.fullmatch(r"[a-z0-9.-]+", host) or "@" in parts.netloc:
+            return False
+        known = place == own_place or f".{host}".endswith(TRUSTED_SUFFIXES)
+        return known and (parts.scheme == "https" or (parts.scheme == "http" and self.plain_http))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -265,7 +301,7 @@ class Follower:
         self._signature: object = None
         self._applied: dict[str, dict[str, Any]] = {}
         self._conflicts: frozenset[str] = frozenset()
-        self._complained: dict[str, dict[str, Any]] = {}
+        self._refused: dict[str, tuple[dict[str, Any], float]] = {}
 
     async def run(self, proxy: Any) -> None:
         """Follow for ever. ``proxy`` is LiteLLM's ``proxy_server`` module."""
@@ -287,13 +323,15 @@ class Follower:
         """Take over the file's entries if it changed and is a models file; else keep the last good ones."""
         signature: object = None
         try:
-            stat = self.path.stat()
-            signature = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            status = self.path.stat()
+            signature = (status.st_ino, status.st_mtime_ns, status.st_size)
             if signature == self._signature:
                 return
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+                raise ValueError("it is no file, or too large")
             entries = _entries(self.path.read_bytes())
-        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-            reason = str(error).split("\n", 1)[0]
+        except Exception as error:  # PyYAML raises more than it says
+            reason = f"{type(error).__name__}: {error}".split("\n", 1)[0]
             if self._signature != (signature or reason):
                 log.warning("the models file %s is of no use (%s); what it held before stays", self.path, reason)
             self._signature = signature or reason
@@ -326,31 +364,35 @@ class Follower:
         for key, entry in wanted.items():
             if key in conflicts or (key in present and self._applied.get(key) == entry):
                 continue
+            refused, again = self._refused.get(key, (None, 0.0))
+            if refused == entry and time.monotonic() < again:
+                continue
             if not GUARD.installed and self.keeper.current() is None:
                 continue
             try:
                 changed = _upsert(router, entry)
-                taken = router.get_deployment(model_id=key) is not None
-            except Exception:
-                changed = taken = False
-                if self._complained.get(key) != entry:
-                    log.exception("LiteLLM refuses %s", entry["model_name"])
-            if taken:
+            except Exception as error:
+                if refused != entry:
+                    log.warning("LiteLLM refuses %s: %.300s", entry["model_name"], " ".join(str(error).split()))
+                self._refused[key] = (entry, time.monotonic() + RETRY_REFUSED)
+            else:
                 self._applied[key] = entry
-                self._complained.pop(key, None)
-            elif self._complained.get(key) != entry:
-                log.warning("LiteLLM did not take %s; it is tried again", entry["model_name"])
-                self._complained[key] = entry
-            if changed and taken:
-                log.info("%s %s", "updated" if key in present else "added", entry["model_name"])
-            touched = touched or changed
+                self._refused.pop(key, None)
+                if changed:
+                    log.info("%s %s", "updated" if key in present else "added", entry["model_name"])
+                    touched = True
             await asyncio.sleep(0)
         if touched:
+            # LiteLLM lets requests through to whatever stands here, and only ever adds to it.
+            router.deployment_names[:] = [_backend_of(item) for item in router.model_list]
             proxy.llm_model_list = router.get_model_list()
 
 
 def _upsert(router: Any, entry: dict[str, Any]) -> bool:
-    """Put one entry into the router, in one go for all other requests; whether anything changed."""
+    """Put one entry into the router, in one go for all other requests; whether anything changed.
+
+    Raises whatever LiteLLM has against the entry; then the router is as it was.
+    """
     import litellm
     from litellm.types.router import Deployment
 
@@ -359,41 +401,78 @@ def _upsert(router: Any, entry: dict[str, Any]) -> bool:
     # LiteLLM keeps `responses` for a model that it once knew as such, and would go on sending chat requests there.
     if mode and (litellm.model_cost.get(backend) or {}).get("mode", mode) != mode:
         litellm.register_model({backend: {"mode": mode}})
-    if router.get_deployment(model_id=key) == deployment:
+    if _same(router.get_deployment(model_id=key), deployment):
         return False
     # It only ever adds to this: the price of a tier that is gone would live on.
-    litellm.model_cost.pop(key, None)
-    with GUARD.registering():
-        router.upsert_deployment(deployment)
+    known, taken = litellm.model_cost.pop(key, None), False
+    try:
+        with GUARD.registering():
+            taken = router.upsert_deployment(deployment) is not None
+    finally:
+        if not taken and known is not None:
+            litellm.model_cost[key] = known
+    if not taken:
+        raise ValueError("see LiteLLM's own message above")
     return True
 
 
+def _same(present: Any, deployment: Any) -> bool:
+    """Whether the router has this deployment already, as LiteLLM itself compares them."""
+    return present is not None and all(
+        getattr(present, part) == getattr(deployment, part) for part in ("model_name", "litellm_params", "model_info")
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """In Python: the one in C holds the interpreter for the whole file, and deep nesting ends the process.
+
+    Without aliases: a few lines of them can stand for gigabytes.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has YAML aliases")
+        return super().compose_node(parent, index)
+
+
 def _entries(data: bytes) -> dict[str, dict[str, Any]]:
-    """The managed entries of a models file by id, in its order. Raises ValueError, TypeError, yaml.YAMLError."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast
-    content = yaml.load(data, Loader=loader)  # noqa: S506
+    """The managed entries of a models file by id, in its order. Raises all kinds of exceptions."""
+    content = yaml.load(data, Loader=_Loader)  # noqa: S506
     listed = content.get("model_list") if isinstance(content, dict) else None
     if not isinstance(listed, list):
         raise ValueError("it has no model_list")
     entries = {}
     for item in listed:
         if not _is_entry(item):
-            raise ValueError("an item of its model_list is no managed entry")
-        entries[item["model_info"]["id"]] = json.loads(json.dumps(item))
+            raise ValueError(f"an item of its model_list is no managed entry: {item!r:.100}")
+        entries[item["model_info"]["id"]] = json.loads(json.dumps(item, allow_nan=False, default=_plain))
     return entries
 
 
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    raise TypeError(f"it holds a {type(value).__name__}")
+
+
 def _is_entry(item: Any) -> bool:
+    """Whether this is a managed entry, its values of the types that LiteLLM relies on without checking."""
     if not isinstance(item, dict):
         return False
     params, info, name = item.get("litellm_params"), item.get("model_info"), item.get("model_name")
+    if not isinstance(params, dict) or not isinstance(info, dict) or not isinstance(name, str):
+        return False
+    headers = params.get("extra_headers") or {}
+    amounts = [value for key, value in info.items() if "_cost" in str(key) or str(key).endswith("_tokens")]
     return (
-        isinstance(params, dict)
-        and isinstance(info, dict)
-        and isinstance(name, str)
-        and bool(name)
-        and str(params.get("model", "")).startswith(PROVIDER)
+        name != ""
+        and "*" not in name
         and _is_managed(info.get("id"))
+        and str(params.get("model", "")).startswith(PROVIDER)
+        and isinstance(headers, dict)
+        and all(isinstance(text, str) for pair in headers.items() for text in pair)
+        and isinstance(info.get("mode") or "", str)
+        and all(isinstance(amount, (int, float)) and 0 <= amount < 1e15 for amount in amounts if amount is not None)
     )
 
 
@@ -406,6 +485,11 @@ def _id_of(item: Mapping[str, Any]) -> Any:
     return info.get("id") if isinstance(info, dict) else getattr(info, "id", None)
 
 
+def _backend_of(item: Mapping[str, Any]) -> Any:
+    params = item.get("litellm_params") or {}
+    return params.get("model") if isinstance(params, dict) else getattr(params, "model", None)
+
+
 class Guard:
     """Keeps LiteLLM's own code from ever exchanging the token on the event loop.
 
@@ -416,21 +500,26 @@ class Guard:
 
     def __init__(self) -> None:
         self.installed = False
-        self._registering = 0
+        self._registering = threading.local()  # LiteLLM runs parts of requests in other threads
 
     @contextlib.contextmanager
     def registering(self) -> Iterator[None]:
-        """While this is open, models are being registered, and no request runs in this thread."""
-        self._registering += 1
+        """While this is open, this thread registers models, and runs no request."""
+        outer = getattr(self._registering, "now", False)
+        self._registering.now = True
         try:
             yield
         finally:
-            self._registering -= 1
+            self._registering.now = outer
 
     def install(self, keeper: Keeper) -> None:
-        """Replace ``Authenticator.get_api_key``. Raises ImportError or AttributeError if LiteLLM has changed."""
+        """Replace ``Authenticator.get_api_key``. Raises ImportError or AttributeError if LiteLLM has changed.
+
+        The error is a BadRequestError because that is what comes out of LiteLLM wherever in a request it
+        is raised, and because it puts no model into cooldown, whose own error would hide the reason.
+        """
+        import litellm
         from litellm.llms.github_copilot.authenticator import Authenticator
-        from litellm.llms.github_copilot.common_utils import GetAPIKeyError
 
         if not callable(Authenticator.get_api_key):
             raise AttributeError("Authenticator.get_api_key")
@@ -439,9 +528,9 @@ class Guard:
             token = keeper.current()
             if token is not None:
                 return token
-            if self._registering:
+            if getattr(self._registering, "now", False):
                 return PLACEHOLDER
-            raise GetAPIKeyError(status_code=401, message=f"GitHub Copilot is not available: {keeper.problem}")
+            raise litellm.BadRequestError(f"GitHub Copilot is not available: {keeper.problem}", "", "github_copilot")
 
         Authenticator.get_api_key = get_api_key
         self.installed = True
@@ -466,13 +555,25 @@ async def _start(environ: Mapping[str, str]) -> None:
     try:
         GUARD.install(keeper)
     except (ImportError, AttributeError):
-        log.exception("this LiteLLM is not the one the hook knows; it exchanges tokens by itself")
+        log.exception("this LiteLLM is not the one that the hook knows; it exchanges tokens by itself")
     threading.Thread(target=keeper.run, name="copilot-token", daemon=True).start()
     await asyncio.to_thread(keeper.first_turn_done.wait, FIRST_TOKEN_WAIT)
     loading = contextlib.ExitStack()
     loading.enter_context(GUARD.registering())
     _TASKS.add(asyncio.get_running_loop().create_task(_follow(Follower(path, keeper), loading)))
+    if _mounted_alone(path):
+        log.warning("%s is mounted as a single file and can never change here: mount its directory, no subPath", path)
     log.info("following %s", path)
+
+
+def _mounted_alone(path: Path) -> bool:
+    """Whether the file itself is a mount point: a rename beside it, or a ConfigMap's swap, would go unseen."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    points = (re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), line.split()[4]) for line in lines)
+    return os.path.abspath(path) in points
 
 
 async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:

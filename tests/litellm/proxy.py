@@ -167,7 +167,7 @@ class Proxy:
             **env,
         }
         self.process: subprocess.Popen[bytes] | None = None
-        self._clients: dict[str, Worker] = {}
+        self._clients: list[Worker] = []
 
     def __enter__(self) -> Proxy:
         self.start()
@@ -206,7 +206,7 @@ class Proxy:
         until(ready, seconds, "LiteLLM ready", every=0.2)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        for client in self._clients.values():
+        for client in self._clients:
             client.close()
         self._clients.clear()
         if self.process is None:
@@ -239,25 +239,25 @@ class Proxy:
     @property
     def clients(self) -> list[Worker]:
         """One client for each worker."""
-        if set(self._clients) != self.pids():
-            for client in self._clients.values():
-                client.close()
-            self._clients = {client.pid: client for client in self.connect()}
-        return list(self._clients.values())
+        if not self._clients:
+            self._clients = self.connect()
+        return list(self._clients)
 
     def connect(self) -> list[Worker]:
         """A new connection to each worker."""
         found: dict[str, Worker] = {}
-        for _ in range(300):
+
+        def complete() -> bool:
             client = Worker(self.port)
             client.request("GET", "/health/liveliness")
-            client.pid = self._owner(client.source_port) if self.workers > 1 else next(iter(self.pids()), "")
+            client.pid = self._owner(client.source_port)
             if client.pid in found:
                 client.close()
             found.setdefault(client.pid, client)
-            if len(found) == self.workers:
-                return list(found.values())
-        raise AssertionError(f"300 connections reached only {sorted(found)} of {sorted(self.pids())}")
+            return len(found) == self.workers
+
+        until(complete, 30, "a connection to each worker", every=0)
+        return list(found.values())
 
     def _owner(self, source_port: int) -> str:
         """The worker at the other end of a connection, by what Linux says of its sockets."""
@@ -308,3 +308,38 @@ class Proxy:
         file = self.token_dir / name
         file.write_text(token)
         file.chmod(0o600)
+
+
+class Both:
+    """LiteLLM with one worker and LiteLLM with two, on the same files and log; a context manager.
+
+    What is not said here is the same for both, or asked of the one.
+    """
+
+    workers = 3
+
+    def __init__(self, home: Path, env: dict[str, str], config: dict[str, Any]) -> None:
+        self.one = Proxy(home, env, workers=1, config=config)
+        self.two = Proxy(home, env, workers=2, config=config)
+
+    def __enter__(self) -> Both:
+        for proxy in (self.one, self.two):
+            proxy.start(wait=False)
+        for proxy in (self.one, self.two):
+            proxy.wait_ready()
+        until(lambda: len(self.one.pids()) == self.workers, 30, "every worker")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.two.stop()
+        self.one.stop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.one, name)
+
+    @property
+    def clients(self) -> list[Worker]:
+        return self.one.clients + self.two.clients
+
+    def connect(self) -> list[Worker]:
+        return self.one.connect() + self.two.connect()

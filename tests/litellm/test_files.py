@@ -1,0 +1,161 @@
+"""What the hook takes for a models file, and what it does with anything else; without LiteLLM."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar import litellm_hot_reload as hook
+from sidecar import render
+from tests.fakes.catalog import demo_catalog, model
+
+from .proxy import entries_of
+
+P = render.PROVIDER
+GOOD = render.models_file(entries_of([model("good")]))
+GOOD_ID = render.MANAGED_PREFIX + "good"
+
+
+def entry(name: str = "gpt-4o", **changes: Any) -> str:
+    """A models file of one managed entry; ``changes`` replace parts of it, as YAML."""
+    parts = {
+        "model_name": P + name,
+        "litellm_params": f"{{model: {P}{name}}}",
+        "model_info": f"{{id: {render.MANAGED_PREFIX}{name}, mode: chat}}",
+        **changes,
+    }
+    return "model_list:\n- " + "\n  ".join(f"{key}: {value}" for key, value in parts.items()) + "\n"
+
+
+ID = f"id: {render.MANAGED_PREFIX}gpt-4o"
+USELESS = {
+    "garbage": b"\x00\xff{]: not yaml",
+    "half": render.models_file(entries_of([model("gpt-4o")]))[:700],
+    "binary": os.urandom(2000),
+    "nothing": b"",
+    "a list": b"[1, 2]",
+    "no model_list": b"models: []\n",
+    "null": b"model_list: null\n",
+    "number": b"model_list: 17\n",
+    "text entries": b"model_list: [gpt-4o]\n",
+    "no params": entry(litellm_params="null").encode(),
+    "params a list": entry(litellm_params="[1]").encode(),
+    "no id": entry(model_info="{mode: chat}").encode(),
+    "someone else's id": entry(model_info="{id: mine}").encode(),
+    "another provider": entry(litellm_params="{model: openai/gpt-4o}").encode(),
+    "model a number": entry(litellm_params="{model: 5}").encode(),
+    "name a number": entry(model_name="5").encode(),
+    "python object": entry(model_info=f"{{{ID}, x: !!python/object/apply:os.system [exit]}}").encode(),
+    "not a number": entry(model_info=f"{{{ID}, input_cost_per_token: .nan}}").encode(),
+    "infinite": entry(model_info=f"{{{ID}, max_tokens: 1.0e+400}}").encode(),
+    "huge": entry(model_info=f"{{{ID}, max_tokens: {'9' * 5000}}}").encode(),
+    "price a text": entry(model_info=f"{{{ID}, input_cost_per_token: cheap}}").encode(),
+    "limit a text": entry(model_info=f"{{{ID}, max_input_tokens: many}}").encode(),
+    "limit a list": entry(model_info=f"{{{ID}, max_input_tokens: [1]}}").encode(),
+    "mode a list": entry(model_info=f"{{{ID}, mode: [chat]}}").encode(),
+    "headers a number": entry(litellm_params=f"{{model: {P}gpt-4o, extra_headers: 5}}").encode(),
+    "no such truth": entry(model_info=f"{{{ID}, preview: !!bool maybe}}").encode(),
+    "no such time": entry(model_info=f"{{{ID}, at: !!timestamp never}}").encode(),
+    "no such day": entry(model_info=f"{{{ID}, at: 2027-02-31}}").encode(),
+    "bytes": entry(model_info=f"{{{ID}, at: !!binary aGVsbG8=}}").encode(),
+    "wildcard": entry(name="*").encode(),
+    "deep": b"model_list: " + b"[" * 5000,
+    "bomb": b"a: &a [x,x,x,x,x,x,x,x]\n"
+    + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % (n + 1, n + 1, *[n] * 8) for n in range(97, 108))
+    + entry(model_info=f"{{{ID}, x: *l}}").encode(),
+}
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> hook.Follower:
+    """One that has read a good file."""
+    follower = hook.Follower(tmp_path / "models.yaml", hook.Keeper({}))
+    follower.path.write_bytes(GOOD)
+    follower.read()
+    assert set(follower.wanted) == {GOOD_ID}
+    return follower
+
+
+def put(follower: hook.Follower, data: bytes) -> None:
+    new = follower.path.with_name("new")
+    new.write_bytes(data)
+    os.replace(new, follower.path)
+    follower.read()
+
+
+@pytest.mark.parametrize("what", USELESS)
+def test_a_useless_file_leaves_what_was_known(what, follower, caplog):
+    """It is said in one line, not once per look, and the next good file counts."""
+    hook.log.propagate = True
+    with caplog.at_level(logging.INFO, logger=hook.log.name):
+        put(follower, USELESS[what])
+        follower.read()
+    assert set(follower.wanted) == {GOOD_ID}
+    assert len(caplog.records) == 1 and "\n" not in caplog.messages[0]
+    put(follower, render.models_file(entries_of([model("next")])))
+    assert set(follower.wanted) == {render.MANAGED_PREFIX + "next"}
+
+
+def test_what_the_sidecar_renders_is_understood_whole(follower):
+    """Every entry of a rich catalog arrives with the values that it was rendered with."""
+    rendered = entries_of(demo_catalog())
+    put(follower, render.models_file(rendered))
+    assert list(follower.wanted) == [entry["model_info"]["id"] for entry in rendered]
+    for entry in rendered:
+        read = follower.wanted[entry["model_info"]["id"]]
+        assert read["litellm_params"] == entry["litellm_params"]
+        assert {key: float(value) for key, value in entry["model_info"].items() if "_cost" in key} == {
+            key: value for key, value in read["model_info"].items() if "_cost" in key
+        }
+
+
+def test_dates_become_text_and_the_last_of_two_equal_ids_counts(follower):
+    """Both are harmless, so neither spoils the file."""
+    dated = entry(model_info=f"{{{ID}, deprecation_date: 2027-01-31, at: 2027-01-31 10:00:00}}")
+    put(follower, (dated + entry(model_name=P + "second").removeprefix("model_list:\n")).encode())
+    assert [item["model_name"] for item in follower.wanted.values()] == [P + "second"]
+    put(follower, dated.encode())
+    info = follower.wanted[render.MANAGED_PREFIX + "gpt-4o"]["model_info"]
+    assert (info["deprecation_date"], info["at"]) == ("2027-01-31", "2027-01-31T10:00:00")
+
+
+values: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9) | st.integers(), inner, max_size=3),
+    max_leaves=9,
+)
+entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "model_name": st.just("x") | values,
+        "litellm_params": st.fixed_dictionaries({"model": st.just(P + "x")}, optional={"extra_headers": values})
+        | values,
+        "model_info": st.fixed_dictionaries({"id": st.just(GOOD_ID)}, optional={"mode": values, "max_tokens": values})
+        | values,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
+def test_no_bytes_raise(follower, data):
+    """Reading never raises and never forgets."""
+    put(follower, data)
+    assert set(follower.wanted) == {GOOD_ID}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(entries, max_size=2))
+def test_no_entries_raise(follower, items):
+    """Entries of any shape are either of use to LiteLLM or refused."""
+    put(follower, render.yaml.safe_dump({"model_list": items}).encode())
+    for item in follower.wanted.values():
+        assert isinstance(item["model_name"], str) and isinstance(
+            item["model_info"].get("max_tokens", 0) or 0, (int, float)
+        )

@@ -1,0 +1,305 @@
+"""How the hook keeps the Copilot token fresh, seen from GitHub's side; without LiteLLM."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import stat
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sidecar import litellm_hot_reload as hook
+from tests.fakes.github import GitHub
+
+EXCHANGE = "/copilot_internal/v2/token"
+
+
+class Clock:
+    """Stands in for the hook's ``time``; moves by hand."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.passed
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic, sleep=time.sleep))
+    return clock
+
+
+@pytest.fixture
+def keeper(gh: GitHub, tmp_path: Path) -> Any:
+    gh.clear()
+    gh.heal()
+    gh.rate_limit(0)
+    gh.no_subscription(False)
+    gh.set(clock_skew=0.0, plan_host=None, token_lifetime=1800, refresh_in=1500)
+    return make(gh, tmp_path)
+
+
+def make(gh: GitHub, directory: Path, **environ: str) -> hook.Keeper:
+    settings = {"GITHUB_COPILOT_TOKEN_DIR": str(directory), **gh.env(), **environ}
+    return hook.Keeper(settings)
+
+
+def login(keeper: hook.Keeper, token: str) -> str:
+    (keeper.directory / "access-token").write_text(token + "\n")
+    return token
+
+
+def tries(gh: GitHub, keeper: hook.Keeper, clock: Clock, seconds: int) -> list[int]:
+    """The seconds at which GitHub was asked, looking once a second."""
+    asked = []
+    for second in range(seconds):
+        before = gh.count(EXCHANGE)
+        keeper.turn()
+        asked += [second] * (gh.count(EXCHANGE) - before)
+        clock.passed += 1
+    return asked
+
+
+def test_the_token_is_written_whole_and_private(gh, keeper, clock):
+    """api-key.json is 0600, holds what LiteLLM reads, and is replaced at a renewal, not written in place."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    first = keeper.file.stat()
+    record = json.loads(keeper.file.read_text())
+    assert stat.S_IMODE(first.st_mode) == 0o600
+    assert keeper.current() == record["token"] and gh.copilot_token(record["token"]) == "valid"
+    assert record["endpoints"] == {"api": gh.url}
+    assert 1700 < record["expires_at"] - time.time() < 1801
+    clock.passed += 1600
+    keeper.turn()
+    second = keeper.file.stat()
+    assert (second.st_ino, stat.S_IMODE(second.st_mode)) != first.st_ino and stat.S_IMODE(second.st_mode) == 0o600
+    assert keeper.current() != record["token"]
+    assert [item.name for item in keeper.directory.iterdir() if item.name.endswith(".tmp")] == []
+    assert gh.count(EXCHANGE) == 2
+
+
+def test_it_renews_once_ahead_of_the_end(gh, keeper, clock):
+    """Half an hour costs one exchange, and there is a valid token at every moment."""
+    login(keeper, gh.new_access_token())
+    asked = tries(gh, keeper, clock, 1900)
+    assert len(asked) == 2 and asked[0] == 0 and 1300 < asked[1] <= 1500
+
+
+def test_a_new_login_counts_at_once(gh, keeper, clock):
+    """A new access token in the file is exchanged at the next look, whatever the old Copilot token is worth."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    before = keeper.current()
+    token = login(keeper, gh.new_access_token())
+    keeper.turn()
+    assert gh.requests[-1].headers["authorization"] == f"token {token}"
+    assert gh.count(EXCHANGE) == 2 and keeper.current() != before
+
+
+def test_a_refused_login_is_not_asked_for_again_and_again(gh, keeper, clock):
+    """Revoked, without a subscription, of another app: one try in ten minutes, and the reason names the cure."""
+    for spoil, reason in (
+        (lambda: "ghu_" + "0" * 36, "docker compose run --rm login"),
+        (lambda: gh.new_access_token(kind="gho_"), "docker compose run --rm login"),
+        (lambda: gh.no_subscription() or gh.new_access_token(), "https://github.com/settings/copilot"),
+    ):
+        gh.clear()
+        login(keeper, spoil())
+        assert tries(gh, keeper, clock, 600) == [0]
+        assert reason in keeper.problem
+    gh.no_subscription(False)
+    gh.clear()
+    login(keeper, gh.new_access_token())
+    assert tries(gh, keeper, clock, 2) == [0]
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_rate_limit_is_waited_out(status, gh, keeper, clock):
+    """Retry-After is what counts, and a rate limit is never answered with "log in again"."""
+    login(keeper, gh.new_access_token())
+    gh.fail(
+        EXCHANGE, status=status, headers={"Retry-After": "120"}, body={"message": "API rate limit exceeded"}, times=1
+    )
+    asked = tries(gh, keeper, clock, 100)
+    assert asked == [0]
+    assert "rate" in keeper.problem and "log in" not in keeper.problem
+    assert len(tries(gh, keeper, clock, 30)) == 1
+    assert keeper.current()
+
+
+def test_a_failing_github_is_asked_less_and_less_often(gh, keeper, clock):
+    """The pauses grow to a minute, and no further."""
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, status=503)
+    asked = tries(gh, keeper, clock, 300)
+    pauses = [after - before for before, after in itertools.pairwise(asked)]
+    assert pauses == sorted(pauses) and pauses[0] <= 6 and 60 <= pauses[-1] <= 61
+    gh.heal()
+    tries(gh, keeper, clock, 61)
+    assert keeper.current()
+
+
+@pytest.mark.parametrize("how", ["reset", "garbage", "redirect"])
+def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
+    """A broken connection or answer is no verdict; a redirect is not followed with the token."""
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, how=how, location="/user")
+    asked = tries(gh, keeper, clock, 7)
+    assert 1 <= len(asked) <= 4
+    assert gh.count("/user") == 0
+    gh.heal()
+    tries(gh, keeper, clock, 62)
+    assert keeper.current()
+
+
+def test_an_answer_without_an_end(gh, keeper, clock, monkeypatch):
+    """A body that drips for ever is given up, and the token is fetched once GitHub is itself again."""
+    monkeypatch.setattr(hook, "EXCHANGE_LIMIT", 0.2)
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, how="slow", delay=0.05, status=200, body="x" * 100_000)
+    assert len(tries(gh, keeper, clock, 2)) == 1
+    assert "does not answer" in keeper.problem
+    gh.heal()
+    tries(gh, keeper, clock, 3)
+    assert keeper.current()
+
+
+@pytest.mark.parametrize("skew", [-7200, 7200])
+def test_clocks_may_differ_by_hours(skew, gh, keeper, clock):
+    """The file is written by this machine's clock: one exchange, and the token counts as valid."""
+    gh.set(clock_skew=float(skew))
+    login(keeper, gh.new_access_token())
+    assert tries(gh, keeper, clock, 60) == [0]
+    assert keeper.current()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"expires_at": value} for value in (0, -1, True, 1e300, float("nan"), float("inf"), "soon", None, [1])),
+        *({"refresh_in": value} for value in (0, -5, True, 1e300, float("nan"), "soon", None)),
+        *({"endpoints": value} for value in (None, [], "x", {}, {"api": 5}, {"api": None}, {"api": "http://[::1"})),
+    ],
+    ids=str,
+)
+def test_odd_answers_are_not_asked_for_every_second(odd, gh, keeper, clock):
+    """A token is a token: odd times and addresses beside it neither lose it nor make GitHub be asked all the time."""
+    login(keeper, gh.new_access_token())
+    body = {"token": "tid=odd", "expires_at": time.time() + 1800, "refresh_in": 1500, **odd}
+    gh.fail(EXCHANGE, body=json.dumps(body))
+    assert len(tries(gh, keeper, clock, 25)) == 1
+    assert keeper.current() == "tid=odd"
+    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": gh.url}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://copilot.example",
+        "https://api.githubcopilot.com.example",
+        "https://githubcopilot.com@copilot.example",
+        "https://copilot.example\\.githubcopilot.com",
+        "ftp://api.githubcopilot.com",
+        "http://api.githubcopilot.com:x",
+    ],
+)
+def test_an_unknown_host_gets_no_token(host, gh, keeper, clock, caplog):
+    """Named by the exchange or not: it is not written where LiteLLM would take it from, and a warning says so."""
+    hook.log.propagate = True
+    gh.set(plan_host=host)
+    login(keeper, gh.new_access_token())
+    with caplog.at_level(logging.WARNING, logger=hook.log.name):
+        keeper.turn()
+    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": gh.url}
+    assert any("no known Copilot host" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("host", ["https://api.business.githubcopilot.com", "https://copilot-api.acme.ghe.com"])
+def test_a_plans_own_host_is_used(host, gh, keeper, clock):
+    """Business, enterprise and GHE.com hosts are Copilot's own."""
+    gh.set(plan_host=host)
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": host}
+
+
+def test_workers_share_one_exchange(gh, keeper, tmp_path):
+    """Two that find the token due at the same moment: one asks GitHub, both have the token."""
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, delay=0.5)
+    keepers = [keeper, make(gh, tmp_path)]
+    threads = [threading.Thread(target=one.turn) for one in keepers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in keepers:
+        one.turn()
+    assert gh.count(EXCHANGE) == 1
+    assert keepers[0].current() == keepers[1].current() is not None
+
+
+def test_an_unwritable_place_is_named(gh, keeper, clock, tmp_path):
+    """Where api-key.json cannot be written GitHub is not asked, and the message names the variable."""
+    (tmp_path / "file").write_text("")
+    odd = make(gh, tmp_path, GITHUB_COPILOT_API_KEY_FILE=str(tmp_path / "file" / "api-key.json"))
+    login(odd, gh.new_access_token())
+    assert tries(gh, odd, clock, 50) == []
+    assert "GITHUB_COPILOT_API_KEY_FILE" in odd.problem
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("http://{}/x", "COPILOT_INSECURE_HTTP"), ("http://x:y", "InvalidURL"), ("nonsense", "https")]
+)
+def test_a_useless_address_is_named(url, reason, gh, keeper, clock, tmp_path):
+    """No token goes over plain http, and a broken address breaks nothing."""
+    odd = make(
+        gh,
+        tmp_path,
+        GITHUB_COPILOT_API_KEY_URL=url.format(gh.url.removeprefix("http://")),
+        COPILOT_INSECURE_HTTP="true" if reason == "InvalidURL" else "false",
+    )
+    login(odd, gh.new_access_token())
+    assert tries(gh, odd, clock, 5) == []
+    assert reason in odd.problem and gh.requests == []
+
+
+def test_the_login_is_read_in_every_form_and_only_if_it_can_be_one(gh, keeper, tmp_path):
+    """LiteLLM's plain file first, then JSON; nothing, a directory or unprintable text is "nobody has logged in"."""
+    access, named = tmp_path / "access-token", tmp_path / "github_token.json"
+    for text in ("", "  \n", "two words", "line\x00feed", "ghü_x"):
+        access.write_text(text)
+        keeper.turn()
+        assert "nobody has logged in" in keeper.problem
+    named.write_text("[1, 2")
+    keeper.turn()
+    token = gh.new_access_token()
+    named.write_text(json.dumps({"access_token": token}))
+    keeper.turn()
+    assert [item.headers["authorization"] for item in gh.requests] == [f"token {token}"]
+    access.unlink()
+    access.mkdir()
+    keeper.turn()
+    assert "cannot be read" in keeper.problem
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"5", b'{"token": 5}', b'{"token": "x"}', b"\xff" * 9])
+def test_a_damaged_token_file_is_written_anew(content, gh, keeper, clock):
+    """Whatever another program left there counts as no token."""
+    login(keeper, gh.new_access_token())
+    keeper.file.write_bytes(content)
+    assert keeper.current() is None
+    keeper.turn()
+    assert gh.copilot_token(keeper.current()) == "valid"

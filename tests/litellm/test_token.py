@@ -1,0 +1,214 @@
+"""The Copilot token of a running proxy: nobody waits for its renewal, and losing it costs only Copilot's models."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sidecar import render
+from tests.fakes.catalog import CHAT, model
+from tests.fakes.github import GitHub
+
+from .proxy import Answer, Both, Worker, until
+
+P = render.PROVIDER
+EXCHANGE = "/copilot_internal/v2/token"
+OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
+ITEMS = [model("gpt-4o"), model("gpt-4.1", endpoints=[CHAT])]
+
+
+@pytest.fixture(scope="module")
+def proxy(gh, tmp_path_factory) -> Iterator[Both]:
+    """Some that serve, logged in."""
+    proxy = Both(tmp_path_factory.mktemp("token"), gh.env(), {"model_list": [OTHER]})
+    gh.set_catalog(ITEMS)
+    proxy.login(gh.new_access_token())
+    proxy.publish(ITEMS)
+    with proxy:
+        yield proxy
+
+
+@pytest.fixture(autouse=True)
+def ready(gh: GitHub, proxy: Both) -> None:
+    """Each test begins with a fresh login and a fresh Copilot token."""
+    gh.heal()
+    gh.set(plan_host=None, token_lifetime=1800, refresh_in=1500)
+    before = token_of(proxy)
+    proxy.login(gh.new_access_token())
+    until(lambda: token_of(proxy) not in ("", before), 10, "the new login's token")
+    every(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 10)
+    gh.clear()
+
+
+def token_of(proxy: Both) -> str:
+    return str(proxy.token_file()["token"]) if proxy.api_key_file.exists() else ""
+
+
+def every(proxy: Both, check: Callable[[Worker], Any], seconds: float) -> None:
+    """``check`` comes true in every worker."""
+    end = time.monotonic() + seconds
+    for worker in proxy.clients:
+        until(lambda worker=worker: check(worker), end - time.monotonic(), f"{worker}")
+
+
+@dataclass
+class Sample:
+    began: float
+    answer: Answer
+
+
+class Load:
+    """Asks one model over one connection, on and on."""
+
+    def __init__(self, worker: Worker, model_name: str) -> None:
+        self.worker, self.model, self.samples = worker, model_name, list[Sample]()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            began = time.monotonic()
+            self.samples.append(Sample(began, self.worker.chat(self.model)))
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.worker.close()
+
+    def between(self, start: float, end: float) -> list[Answer]:
+        return [sample.answer for sample in self.samples if start <= sample.began < end]
+
+
+def seconds(answers: list[Answer]) -> tuple[float, float]:
+    """The median and the longest time."""
+    taken = [answer.seconds for answer in answers]
+    return statistics.median(taken), max(taken)
+
+
+def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
+    """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast."""
+    gh.set(token_lifetime=18)
+    before_that = token_of(proxy)
+    began = time.monotonic()
+    proxy.token_file(renew_at=0)
+    until(lambda: token_of(proxy) != before_that, 5, "a short token")
+    token_end = time.monotonic() + proxy.token_file()["expires_at"] - time.time()
+    gh.clear()
+    gh.fail(EXCHANGE, how="hang")
+    with contextlib.ExitStack() as running:
+        others, copilots = ([Load(worker, name) for worker in proxy.connect()] for name in ("other", P + "gpt-4o"))
+        for load in (*others, *copilots):
+            running.callback(load.stop)
+        began = time.monotonic()
+        hang_began = until(lambda: gh.requests_to(EXCHANGE), 18, "the renewal")[0].time
+        assert hang_began - began > 3 and token_end - hang_began > 3
+        until(lambda: time.monotonic() > hang_began + 30, 40, "30 s of hanging", every=0.2)
+        healed = time.monotonic()
+        gh.set(token_lifetime=1800)
+        gh.heal()
+        for load in copilots:
+            until(lambda load=load: load.samples[-1].answer.status == 200, 5, "Copilot serves again")
+        recovered = time.monotonic() - healed
+
+    print(f"\nserved again {recovered:.2f} s after GitHub came back")
+    for what, loads in (("other", others), ("copilot", copilots)):
+        for load in loads:
+            usual, usual_most = seconds(load.between(began, hang_began))
+            for phase, start, end in (("valid", hang_began, token_end), ("expired", token_end, healed)):
+                median, most = seconds(load.between(start, end))
+                print(f"{what:8} {phase:8} p50 {usual:.3f} -> {median:.3f} s, max {usual_most:.3f} -> {most:.3f} s")
+                assert median < 2 * usual + 0.05
+                assert most < max(2 * usual_most, 1.0)
+    for load in others:
+        assert all(answer.status == 200 for answer in load.between(began, healed))
+    for load in copilots:
+        assert all(answer.status == 200 for answer in load.between(began, token_end - 1))
+        expired = load.between(token_end + 1, healed - 0.1)
+        assert len(expired) > 20
+        assert {answer.status for answer in expired} == {400}
+        assert [answer.text for answer in expired if "GitHub Copilot is not available" not in answer.text] == []
+        assert any("GitHub does not answer" in answer.text for answer in expired)
+
+
+def test_a_new_login_is_exchanged_at_once_and_only_once(gh, proxy):
+    """A rotated access token counts within two seconds, is what GitHub is sent, once for all workers."""
+    token = gh.new_access_token()
+    before = token_of(proxy)
+    proxy.login(token)
+    until(lambda: token_of(proxy) != before, 2.5, "the new login's token")
+    every(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 3)
+    fresh = token_of(proxy)
+    assert {item.headers["authorization"] for item in gh.requests_to("/chat/completions")} == {f"Bearer {fresh}"}
+    assert [item.headers["authorization"] for item in gh.requests_to(EXCHANGE)] == [f"token {token}"]
+
+
+def test_a_renewal_is_one_exchange_for_all_workers(gh, proxy):
+    """Also after every worker has looked several times; nobody is without a token meanwhile."""
+    for _ in range(3):
+        before, asked = token_of(proxy), gh.count(EXCHANGE)
+        proxy.token_file(renew_at=0)
+        until(lambda before=before: token_of(proxy) != before, 3, "a renewal")
+        looked_until = time.monotonic() + 2.2
+        until(lambda end=looked_until: time.monotonic() > end, 5, "two more looks of each worker")
+        assert gh.count(EXCHANGE) == asked + 1
+    assert all(worker.chat(P + "gpt-4o").status == 200 for worker in proxy.clients)
+
+
+def test_a_revoked_login_is_said_and_not_hammered(gh, proxy):
+    """One try per worker; requests say what to do, without a cooldown in the way; a new login cures it in 5 s."""
+    gh.revoke(gh_token(proxy))
+    proxy.token_file(renew_at=0)
+    until(lambda: gh.count(EXCHANGE) == proxy.workers, 5, "the try of each worker")
+    assert all(worker.chat(P + "gpt-4o").status == 200 for worker in proxy.clients), "the Copilot token lives on"
+    proxy.token_file(expires_at=0)
+    quiet_until = time.monotonic() + 4
+    while time.monotonic() < quiet_until:
+        for worker in proxy.clients:
+            answer = worker.chat(P + "gpt-4o")
+            assert answer.status == 400 and "refused the access token (401): log in again" in answer.text
+            assert answer.seconds < 1
+            assert worker.chat("other").status == 200
+    assert gh.count(EXCHANGE) == proxy.workers
+    assert len([line for line in proxy.hook_log() if "refused the access token" in line]) == proxy.workers
+
+    end = time.monotonic() + 5
+    proxy.login(gh.new_access_token())
+    every(proxy, lambda worker: all(worker.serves(item) for item in ITEMS), end - time.monotonic())
+
+
+def gh_token(proxy: Both) -> str:
+    return (proxy.token_dir / "access-token").read_text()
+
+
+def test_an_unknown_plan_host_is_not_used(gh, proxy):
+    """Requests go on to the configured address, and the log warns."""
+    before = len(proxy.hook_log())
+    token = token_of(proxy)
+    gh.set(plan_host="https://copilot.example")
+    proxy.token_file(renew_at=0)
+    until(lambda: token_of(proxy) != token, 5, "a renewal")
+    for path, body in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
+        ("/v1/responses", {"input": "x"}),
+    ):
+        for worker in proxy.clients:
+            gh.clear()
+            worker.request("POST", path, {"model": P + "gpt-4o", **body})
+            assert len(gh.requests) == 1
+    assert any("no known Copilot host" in line for line in proxy.hook_log()[before:])
+
+
+def test_no_token_is_in_the_log(gh, proxy):
+    """Neither an access token nor a Copilot token, after everything that was done to this proxy."""
+    secrets = [*gh._access_tokens, *gh._copilot_tokens, gh_token(proxy), token_of(proxy)]
+    log = proxy.log()
+    assert len(secrets) > 4 and [secret[:8] for secret in secrets if secret in log] == []
+    assert oct(proxy.api_key_file.stat().st_mode)[-3:] == "600"

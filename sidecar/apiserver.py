@@ -27,6 +27,10 @@ class Conflict(SidecarError):
     """Somebody else has changed the object since it was read."""
 
 
+class Forbidden(StorageError):
+    """The service account has no right to it; or the API server has only just started and does not know yet."""
+
+
 class Api:
     """The API server at ``host``, as the service account whose files are in ``account``. Raises StorageError."""
 
@@ -81,7 +85,7 @@ def _refuse(verb: str, name: str, answer: Answer) -> None:
         case 401:
             raise BadAnswer("the API server refused the pod's token (401)", hint=_HINT)
         case 403:
-            raise StorageError(
+            raise Forbidden(
                 f"the pod's service account may not {verb} {name} (403)",
                 hint="Give it `get` and `patch` on this one object, as the Role in k8s/cronjob does.",
             )

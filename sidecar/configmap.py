@@ -19,7 +19,7 @@ from typing import Any
 import tenacity
 
 from sidecar import publish
-from sidecar.apiserver import Api, Conflict
+from sidecar.apiserver import Api, Conflict, Forbidden
 from sidecar.errors import Stopped, StorageError, UpstreamError, UsageError
 from sidecar.render import Entry, models_file
 from sidecar.settings import Settings
@@ -51,6 +51,7 @@ class ConfigMap:
         self.path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
         self._unanswered: tuple[object, object] | None = None
         self._change: publish.Change | None = None
+        self._was_away = False
 
     def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
         """Bring the object up to date; None when the entries were the same.
@@ -64,7 +65,7 @@ class ConfigMap:
                 raise Stopped("interrupted between two tries")
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_worth_another_try),
+            retry=tenacity.retry_if_exception(self._worth_another_try),
             stop=tenacity.stop_before_delay(PATIENCE) | tenacity.stop_when_event_set(stop),
             wait=_wait,
             sleep=sleep,
@@ -104,6 +105,13 @@ class ConfigMap:
         self._unanswered = None
         return self._change
 
+    def _worth_another_try(self, error: BaseException) -> bool:
+        if isinstance(error, UpstreamError):
+            self._was_away = True
+            return error.retry_after is None or error.retry_after <= LONGEST_WAIT
+        # A server that has only just come back refuses everybody until it has read the roles.
+        return isinstance(error, Conflict) or (isinstance(error, Forbidden) and self._was_away)
+
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
         size = sum(len(value.encode("utf-8")) for value in data.values())
         size += sum(len(base64.b64decode(value)) for value in binary.values())
@@ -137,12 +145,6 @@ def _unpack(text: str | None) -> bytes | None:
         return content if unzip.eof else b""
     except (ValueError, zlib.error):
         return b""
-
-
-def _worth_another_try(error: BaseException) -> bool:
-    if isinstance(error, UpstreamError):
-        return error.retry_after is None or error.retry_after <= LONGEST_WAIT
-    return isinstance(error, Conflict)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

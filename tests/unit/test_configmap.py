@@ -248,6 +248,12 @@ def test_what_may_pass_is_tried_again(api, target, stop, faults):
     assert KEY in api.object["data"]
 
 
+def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target, stop):
+    """Seen with a real one: 403 until it has read the roles. Without an outage before it, 403 is final."""
+    api.faults = ["close", (403, {}), (403, {})]
+    assert target.update(always("a"), stop)
+
+
 def test_429_waits_as_long_as_it_is_asked_to(api, target, stop):
     api.faults = [(429, {"Retry-After": "1"}), None, (429, {"Retry-After": "1"})]
     began = time.monotonic()

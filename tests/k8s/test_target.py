@@ -1,0 +1,303 @@
+"""The ConfigMap as target, against the real API server, with the right of the shipped Role and no other."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from sidecar import configmap, publish
+from sidecar.configmap import KEY, LIMIT, MEMORY_KEY, ConfigMap
+from sidecar.errors import BadAnswer, StorageError, Unreachable
+from sidecar.render import MANAGED_PREFIX
+from tests.k8s.cluster import App, Cluster
+from tests.k8s.manifests import K8S, build, objects
+from tests.litellm.proxy import until
+
+
+def entry(name: str, size: int = 0) -> dict[str, Any]:
+    return {
+        "model_name": f"github_copilot/{name}",
+        "litellm_params": {"model": f"github_copilot/{name}"},
+        "model_info": {"id": MANAGED_PREFIX + name, "note": "x" * size},
+    }
+
+
+def counting(*names: str) -> Callable[[bytes | None], tuple[list[dict[str, Any]], bytes]]:
+    """Entries, and a memory that counts how often it was taken further."""
+    return lambda stored: ([entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[App]:
+    """A namespace with the shipped ConfigMap and RBAC, and with neither LiteLLM nor a stand-in."""
+    app = App(cluster, "cronjob")
+    cluster.kubectl("create", "namespace", app.namespace)
+    shipped = [item for item in objects(build(K8S / "cronjob")) if item["kind"] in KINDS]
+    for item in shipped:
+        item["metadata"]["namespace"] = app.namespace
+        for subject in item.get("subjects", ()):
+            subject["namespace"] = app.namespace
+    app.apply(shipped)
+    yield app
+    cluster.kubectl("delete", "namespace", app.namespace, "--wait=false")
+
+
+KINDS = {"ConfigMap", "ServiceAccount", "Role", "RoleBinding"}
+
+
+@pytest.fixture
+def fresh(namespace: App) -> App:
+    """The object as it is before the first sync."""
+    namespace.kubectl("delete", "configmap", "copilot-models", "--ignore-not-found")
+    namespace.kubectl("create", "configmap", "copilot-models")
+    return namespace
+
+
+@pytest.fixture(scope="module")
+def authority(namespace: App, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The cluster's CA, as pods have it."""
+    found = until(lambda: _ca(namespace), 30, "kube-root-ca.crt", every=0.5)
+    return str(found)
+
+
+def _ca(namespace: App) -> str:
+    with contextlib.suppress(AssertionError):
+        return str(namespace.get("configmap", "kube-root-ca.crt")["data"]["ca.crt"])
+    return ""
+
+
+def token(namespace: App, *words: str, account: str = "copilot-sync") -> str:
+    return namespace.kubectl("create", "token", account, "--duration=10m", *words).strip()
+
+
+@pytest.fixture
+def account(namespace: App, authority: str, tmp_path: Path) -> Path:
+    """The files of a service account, as in a pod; the token is a real one."""
+    directory = tmp_path / "account"
+    directory.mkdir()
+    (directory / "namespace").write_text(namespace.namespace)
+    (directory / "ca.crt").write_text(authority)
+    (directory / "token").write_text(token(namespace))
+    return directory
+
+
+@pytest.fixture
+def make(namespace: App, account: Path) -> Callable[..., ConfigMap]:
+    view = namespace.cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+    address = urlsplit(view.strip())
+    host = address.hostname or ""
+    if namespace.cluster.testbed:  # its certificate names the address that it advertises
+        found = namespace.cluster.get("-n", "default", "endpoints", "kubernetes")["subsets"][0]["addresses"][0]
+        host = found["ip"]
+    return lambda name="copilot-models", directory=account: ConfigMap(name, host, address.port or 443, directory)
+
+
+def stored(namespace: App) -> tuple[set[str], int]:
+    """The names in the object's models file, and the memory's count."""
+    found = namespace.configmap()
+    names = {item["model_name"] for item in publish.entries_in(found["data"][KEY].encode()).values()}
+    return names, int(configmap._unpack(found["binaryData"][MEMORY_KEY]) or b"0")
+
+
+def test_first_write_change_and_no_change(fresh: App, make: Callable[..., ConfigMap]) -> None:
+    stop = threading.Event()
+    assert make().update(counting("a"), stop) == publish.Change(added=("github_copilot/a",))
+    assert stored(fresh) == ({"github_copilot/a"}, 1)
+    version = fresh.configmap()["metadata"]["resourceVersion"]
+    assert make().update(lambda memory: ([entry("a")], memory or b""), stop) is None
+    assert fresh.configmap()["metadata"]["resourceVersion"] == version, "written although nothing had changed"
+
+
+def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., ConfigMap]) -> None:
+    """Each takes the memory one further, ten times, both at once: the count is twenty, or something was lost."""
+    failures: list[BaseException] = []
+
+    def writer() -> None:
+        try:
+            for _ in range(10):
+                make().update(counting("a", "b"), threading.Event())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=writer) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failures == []
+    assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 20)
+
+
+def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMap]) -> None:
+    fresh.kubectl("create", "configmap", "other")
+    for name in ("other", "kube-root-ca.crt", "kube-system/copilot-models"):
+        with pytest.raises(StorageError, match="403") as caught:
+            make(name).update(counting("a"), threading.Event())
+        assert "Role" in caught.value.hint
+    assert "data" not in fresh.get("configmap", "other")
+
+
+def test_a_secret_is_refused(namespace: App, make: Callable[..., ConfigMap]) -> None:
+    namespace.secret("not-for-it", key="value")
+    target = make()
+    with pytest.raises(StorageError, match="403"):
+        target.api.get(target.path.replace("/configmaps/copilot-models", "/secrets/not-for-it"), "a Secret")
+
+
+def test_a_missing_object_is_said(fresh: App, make: Callable[..., ConfigMap]) -> None:
+    fresh.kubectl("delete", "configmap", "copilot-models")
+    with pytest.raises(StorageError, match="does not exist"):
+        make().update(counting("a"), threading.Event())
+
+
+def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., ConfigMap]) -> None:
+    """One byte below the limit is taken by the real one, one above is refused before it is sent."""
+    stop = threading.Event()
+    fresh.kubectl("patch", "configmap", "copilot-models", "-p", '{"data": {"other": "%s"}}' % ("y" * 1000))
+    memory = b"m"
+    packed = len(configmap.gzip.compress(memory, mtime=0))
+    rest = LIMIT - 1000 - packed - (len(configmap.models_file([entry("a", 10)])) - 10)
+    with pytest.raises(StorageError, match=str(LIMIT)):
+        make().update(lambda _: ([entry("a", rest + 1)], memory), stop)
+    assert KEY not in fresh.configmap()["data"]
+    make().update(lambda _: ([entry("a", rest)], memory), stop)
+    found = fresh.configmap()
+    size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
+    assert size == LIMIT
+
+
+def test_a_token_that_rotates(fresh: App, make: Callable[..., ConfigMap], account: Path) -> None:
+    """The token is bound to a Secret; with that it dies, and the file gets a new one a second later."""
+    stop = threading.Event()
+    fresh.kubectl("create", "secret", "generic", "holder")
+    (account / "token").write_text(token(fresh, "--bound-object-kind=Secret", "--bound-object-name=holder"))
+    make().update(counting("a"), stop)
+    fresh.kubectl("delete", "secret", "holder")
+    dead = (account / "token").read_text()
+    target = make()
+
+    def refused() -> bool:
+        try:
+            target.api.get(target.path, target.name)
+        except BadAnswer as error:
+            return "401" in str(error)
+        return False
+
+    until(refused, 30, "the old token is dead", every=0.5)
+    new = token(fresh)
+    assert new != dead
+    timer = threading.Timer(1.0, lambda: (account / "token").write_text(new))
+    timer.start()
+    assert target.update(counting("a", "b"), stop)
+    timer.join()
+    assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)
+
+
+class ApiServerProcess:
+    """The API server of the test bed, as a process of this machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "apiserver.pid"
+        self.log = directory / "apiserver.log"
+        self.pid = int(self.file.read_text())
+        self.words = Path(f"/proc/{self.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        self.home = os.readlink(f"/proc/{self.pid}/cwd")
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        until(lambda: not _alive(self.pid), 20, "it is gone")
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            new = subprocess.Popen(self.words, cwd=self.home, stdout=log, stderr=log, start_new_session=True)
+        self.pid = new.pid
+        self.file.write_text(str(new.pid))
+        new.returncode = 0  # it outlives the tests
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return re.search(r"^State:\s+Z", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is None
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def server(cluster: Cluster) -> Iterator[ApiServerProcess]:
+    if cluster.testbed is None:
+        pytest.skip("needs an API server that the test may stop")
+    process = ApiServerProcess(cluster.testbed)
+    yield process
+    if not _alive(process.pid):
+        process.start()
+
+    def answers() -> bool:
+        try:
+            return cluster.kubectl("get", "--raw", "/readyz", seconds=5) == "ok"
+        except (AssertionError, subprocess.TimeoutExpired):
+            return False
+
+    until(answers, 90, "the API server is back", every=0.5)
+
+
+@pytest.mark.parametrize("how", ["paused", "killed"])
+def test_api_server_stopped_between_read_and_write_and_back(
+    how: str, fresh: App, make: Callable[..., ConfigMap], server: ApiServerProcess
+) -> None:
+    """Nothing is lost and nothing is counted twice, whether it answers late or has to be started again."""
+    stop, calls = threading.Event(), []
+    make().update(counting("a"), stop)
+
+    def broken(memory: bytes | None) -> Any:
+        calls.append(memory)
+        if len(calls) == 1:
+            if how == "paused":
+                server.signal(signal.SIGSTOP)
+                threading.Timer(3, server.signal, [signal.SIGCONT]).start()
+            else:
+                server.kill()
+                threading.Timer(2, server.start).start()
+        return counting("a", "b")(memory)
+
+    began = time.monotonic()
+    change = make().update(broken, stop)
+    print(f"{how}: done after {time.monotonic() - began:.1f} s, {len(calls)} tries")
+    assert change == publish.Change(added=("github_copilot/b",))
+    assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)
+
+
+def test_api_server_away_for_good_leaves_the_last_good(
+    fresh: App, make: Callable[..., ConfigMap], server: ApiServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configmap, "PATIENCE", 3.0)
+    target, began = make(), 0.0
+    target.update(counting("a"), threading.Event())
+    server.kill()
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="API server"):
+        target.update(counting("a", "b"), threading.Event())
+    assert time.monotonic() - began < 20
+    server.start()
+    until(lambda: _ready(fresh), 90, "back", every=0.5)
+    assert stored(fresh) == ({"github_copilot/a"}, 1)
+
+
+def _ready(app: App) -> bool:
+    with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+        return app.cluster.kubectl("get", "--raw", "/readyz", seconds=5) == "ok"
+    return False

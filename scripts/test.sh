@@ -13,7 +13,7 @@ stamp=$venv/.requirements-test.lock
 if ! cmp -s requirements-test.lock "$stamp"; then
   echo "== installing what the tests need into $venv"
   "${PYTHON:-python3}" -m venv --clear "$venv"
-  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+  "$python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-test.lock
   cp requirements-test.lock "$stamp"
 fi
 export PATH="$PWD/$venv/bin:$PATH"

@@ -41,6 +41,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 log = logging.getLogger("copilot_hook")
 
@@ -73,6 +76,7 @@ class Keeper:
             self.directory / "github_token.json",
         )
         self.file = self.directory / (environ.get("GITHUB_COPILOT_API_KEY_FILE") or "api-key.json")
+        self.lock = self.file.with_name(f".{self.file.name}.lock")
         self.url = environ.get("GITHUB_COPILOT_API_KEY_URL") or EXCHANGE_URL
         self.own_base = environ.get("GITHUB_COPILOT_API_BASE") or ""
         self.plain_http = (environ.get("COPILOT_INSECURE_HTTP") or "").lower() in {"true", "1", "yes", "on"}
@@ -115,6 +119,8 @@ class Keeper:
         if token != self._failed_token:
             self._failures, self.problem = 0, FETCHING
         elif time.monotonic() < self._not_before:
+            return
+        if self._others_failed(token):
             return
         try:
             with self._alone() as alone:
@@ -186,6 +192,29 @@ class Keeper:
         self._failed_token, self._not_before = token, time.monotonic() + wait
         self.problem = problem
         self._say(f"no new Copilot token: {problem}")
+
+        with contextlib.suppress(OSError):
+            self.lock.write_text(json.dumps([_fingerprint(token), time.time() + wait, self._failures, problem]))
+
+    def _others_failed(self, token: str) -> bool:
+        """Whether another worker knows that this is not the time to try; then its reason is ours."""
+        try:
+            login, until, failures, problem = json.loads(self.lock.read_bytes())
+            wait, failures = float(until) - time.time(), int(failures)
+        except (OSError, ValueError, TypeError, RecursionError):
+            return False
+        if login != _fingerprint(token):
+            return False
+        self._failures, self.problem = failures, str(problem)
+        if not 0 < wait <= 100_000:
+            return False
+        self._failed_token, self._not_before = token, time.monotonic() + wait
+        return True
+
+    def forget_failures(self) -> None:
+        """A restart is a reason to try again."""
+        with contextlib.suppress(OSError):
+            self.lock.write_bytes(b"")
 
     def _say(self, text: str) -> None:
         """Log a state once, not at every try."""
@@ -275,9 +304,8 @@ class Keeper:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether this worker is the one that renews now; the lock ends with the process that held it."""
-        lock = self.file.with_name(f".{self.file.name}.lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a") as file:
+        self.lock.parent.mkdir(parents=True, exist_ok=True)
+        with self.lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -423,11 +451,25 @@ def _same(present: Any, deployment: Any) -> bool:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """In Python: the one in C holds the interpreter for the whole file, and deep nesting ends the process.
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
-    Without aliases: a few lines of them can stand for gigabytes.
-    """
+    class _Base(Composer, CParser, SafeConstructor, Resolver):
+        """PyYAML's fast parser below its composer in Python: the one in C holds the interpreter for the
+        whole file, and deep nesting ends the process.
+        """
+
+        def __init__(self, stream: bytes) -> None:
+            CParser.__init__(self, stream)
+            for part in (Composer, SafeConstructor, Resolver):
+                part.__init__(self)
+
+except ImportError:
+    _Base = yaml.SafeLoader  # type: ignore[assignment, misc]
+
+
+class _Loader(_Base):
+    """Without aliases: a few lines of them can stand for gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -437,7 +479,7 @@ class _Loader(yaml.SafeLoader):
 
 def _entries(data: bytes) -> dict[str, dict[str, Any]]:
     """The managed entries of a models file by id, in its order. Raises all kinds of exceptions."""
-    content = yaml.load(data, Loader=_Loader)  # noqa: S506
+    content = yaml.load(data, Loader=_Loader)  # type: ignore[arg-type]  # noqa: S506
     listed = content.get("model_list") if isinstance(content, dict) else None
     if not isinstance(listed, list):
         raise ValueError("it has no model_list")
@@ -556,6 +598,7 @@ async def _start(environ: Mapping[str, str]) -> None:
         GUARD.install(keeper)
     except (ImportError, AttributeError):
         log.exception("this LiteLLM is not the one that the hook knows; it exchanges tokens by itself")
+    keeper.forget_failures()
     threading.Thread(target=keeper.run, name="copilot-token", daemon=True).start()
     await asyncio.to_thread(keeper.first_turn_done.wait, FIRST_TOKEN_WAIT)
     loading = contextlib.ExitStack()

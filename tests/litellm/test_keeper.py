@@ -251,6 +251,27 @@ def test_workers_share_one_exchange(gh, keeper, tmp_path):
     assert keepers[0].current() == keepers[1].current() is not None
 
 
+def test_workers_share_a_failure(gh, keeper, clock, tmp_path):
+    """What one was told all know: one try for all, growing pauses for all, and a restart begins anew."""
+    keepers = [keeper, make(gh, tmp_path), make(gh, tmp_path)]
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, status=503)
+    asked = []
+    for second in range(100):
+        for one in keepers[second % 3 :] + keepers[: second % 3]:
+            before = gh.count(EXCHANGE)
+            one.turn()
+            asked += [second] * (gh.count(EXCHANGE) - before)
+            assert "GitHub failed (HTTP 503)" in one.problem
+        clock.passed += 1
+    assert len(asked) == len(set(asked)) and 4 <= len(asked) <= 6
+    again = make(gh, tmp_path)
+    again.forget_failures()
+    before = gh.count(EXCHANGE)
+    again.turn()
+    assert gh.count(EXCHANGE) == before + 1
+
+
 def test_an_unwritable_place_is_named(gh, keeper, clock, tmp_path):
     """Where api-key.json cannot be written GitHub is not asked, and the message names the variable."""
     (tmp_path / "file").write_text("")

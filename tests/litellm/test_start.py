@@ -134,8 +134,8 @@ def test_a_hook_that_fails_does_not_keep_litellm_from_starting(fresh_gh, start):
         if what == "another LiteLLM":
             proxy.login(fresh_gh.new_access_token())
         proxy.start(wait=False)
+    said = "could not start|is of no use|is not the one that the hook knows"
     for what, proxy in proxies.items():
         proxy.wait_ready()
         assert proxy.chat("other").status_code == 200, what
-        said = "could not start|is of no use|is not the one that the hook knows"
         until(lambda proxy=proxy, said=said: re.search(said, str(proxy.hook_log())), 5, f"a line about {what}")

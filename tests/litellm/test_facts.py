@@ -27,7 +27,6 @@ import litellm
 from litellm import Router
 from litellm.llms.github_copilot.authenticator import Authenticator
 from litellm.llms.github_copilot.common_utils import GetAPIKeyError
-from litellm.proxy import proxy_server
 from litellm.types.router import Deployment
 logging.disable()
 
@@ -36,8 +35,6 @@ router = Router(model_list=[], ignore_invalid_deployments=True)
 facts["synchronous"] = not any(
     inspect.iscoroutinefunction(getattr(Router, name)) for name in ("upsert_deployment", "delete_deployment")
 )
-facts["proxy_names"] = all(hasattr(proxy_server, name) for name in ("llm_router", "llm_model_list"))
-
 key_file = Path(sys.argv[1])
 key_file.write_text(json.dumps({"token": "from the file", "expires_at": time.time() + 60}))
 facts["valid_by_expires_at"] = Authenticator().get_api_key()
@@ -131,11 +128,6 @@ def facts(tmp_path_factory) -> dict[str, Any]:
 def test_the_router_changes_without_awaiting(facts):
     """upsert_deployment and delete_deployment exist and are synchronous: a change is whole for every request."""
     assert facts["synchronous"]
-
-
-def test_the_proxy_holds_its_router_under_known_names(facts):
-    """proxy_server.llm_router and llm_model_list are what the hook keeps in step."""
-    assert facts["proxy_names"]
 
 
 def test_expires_at_in_the_token_file_decides(facts):

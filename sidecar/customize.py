@@ -147,7 +147,7 @@ def _override(path: Path | None, line: int, pattern: str, value: Any) -> Overrid
                 raise _mistake(
                     path, line, f"{part}.{key} of {printable(pattern)} may not be set: {_FORBIDDEN[part][key]}"
                 )
-        problem = _not_plain(content)
+        problem = _not_plain(content) or _not_usable(part, content)
         if problem:
             raise _mistake(path, line, f"{part} of {printable(pattern)} holds {problem}")
     return Override(pattern, value)
@@ -166,6 +166,20 @@ def _not_plain(value: Any) -> str | None:
     if value is None or isinstance(value, (str, int, float)):
         return None
     return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
+
+
+def _not_usable(part: str, content: Mapping[str, Any]) -> str | None:
+    """What would make the hook refuse the whole models file, None if nothing: LiteLLM relies on these types."""
+    headers = content.get("extra_headers", {}) if part == "litellm_params" else {}
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        return "extra_headers that are not all text; put the values in quotes"
+    for key, value in content.items() if part == "model_info" else ():
+        amount = "_cost" in key or key.endswith("_tokens")
+        if amount and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15):
+            return f"{key}: {printable(value)}, which is no amount; write a number without quotes (0.000001, not 1e-6)"
+    if not isinstance(content.get("mode", ""), str):
+        return "a mode that is no text"
+    return None
 
 
 def _pairs(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:

@@ -193,7 +193,6 @@ class Keeper:
         self._failed_token, self._not_before = token, time.monotonic() + wait
         self.problem = problem
         self._say(f"no new Copilot token: {problem}")
-
         with contextlib.suppress(OSError):
             self.lock.write_text(json.dumps([_fingerprint(token), time.time() + wait, self._failures, problem]))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sidecar import cli  # noqa: E402
+from sidecar import commands  # noqa: E402
 from sidecar.settings import knobs  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
@@ -135,7 +135,7 @@ mended.
 """
 
 
-def _flag(flag: str, item: cli.Flag) -> str:
+def _flag(flag: str, item: commands.Flag) -> str:
     value = f" [{item.value}]" if item.optional else f" {item.value}" if item.value else ""
     variable = f" (`{item.variable}`)" if item.variable else ""
     return f"`{flag}{value}` {item.help}{variable}"
@@ -155,9 +155,9 @@ def page() -> str:
         ),
         commands="\n".join(
             f"| `{name}` | {text} | {'<br>'.join(_flag(flag, item) for flag, item in flags.items())} |"
-            for name, (text, flags) in cli.COMMANDS.items()
+            for name, (text, flags) in commands.COMMANDS.items()
         ),
-        exit_codes="\n".join(f"| {code} | {text} |" for code, text in cli.EXIT_CODES.items()),
+        exit_codes="\n".join(f"| {code} | {text} |" for code, text in commands.EXIT_CODES.items()),
         mapping="\n".join(f"| `{key}` | {source} |" for key, source in MAPPING.items()),
     )
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar import health, loop, notify, table
-from sidecar.commands import COMMANDS, EXIT_CODES, Flag, parser, variables
+from sidecar.commands import parser, variables
 from sidecar.configtarget import summary
 from sidecar.doctor import doctor
 from sidecar.errors import SidecarError, Stopped, UsageError
@@ -30,8 +30,6 @@ from sidecar.logs import configure
 from sidecar.settings import Settings, likely_typos
 from sidecar.sync import choose, fetch, sync
 from sidecar.text import printable
-
-__all__ = ["COMMANDS", "EXIT_CODES", "Flag", "entry", "main", "parser"]
 
 log = logging.getLogger(__name__)
 

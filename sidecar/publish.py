@@ -46,7 +46,7 @@ def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
     if old == data:
         return None
     replace_file(path, data, mode=0o644)
-    return compare(entries_in(old), {item["model_info"]["id"]: item for item in entries_in(data).values()})
+    return compare(entries_in(old), entries_in(data))
 
 
 def publish_hook(directory: Path) -> Path:

@@ -102,16 +102,6 @@ def url(text: str) -> str:
     return text.strip().rstrip("/")
 
 
-def any_url(text: str) -> str:
-    """address"""
-    return url(text)
-
-
-def private_url(text: str) -> str:
-    """address"""
-    return url(text)
-
-
 def words(text: str) -> str:
     """command"""
     try:
@@ -154,10 +144,22 @@ def secret(text: str) -> Secret:
     return Secret(text.strip())
 
 
-def knob(name: str, parse: Callable[[str], Any], default: str | None, help: str) -> Any:
-    """Declare a setting; ``default`` is text like the environment's, None means "not set"."""
+def knob(
+    name: str,
+    parse: Callable[[str], Any],
+    default: str | None,
+    help: str,
+    *,
+    private: bool = False,
+    plain_http: bool = False,
+) -> Any:
+    """Declare a setting; ``default`` is text like the environment's, None means "not set".
+
+    A ``private`` value is never shown; ``plain_http`` lets an address be http without COPILOT_INSECURE_HTTP.
+    """
     parsed = None if default is None else parse(default)
-    return field(default=parsed, metadata={"name": name, "parse": parse, "default": default, "help": help})
+    about = {"name": name, "parse": parse, "default": default, "help": help}
+    return field(default=parsed, metadata={**about, "private": private, "plain_http": plain_http})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +184,7 @@ class Settings:
         None,
         "An access token for CI and Codespaces, used when the token directory holds none. "
         "It serves `sync`; LiteLLM itself cannot use it.",
+        private=True,
     )
     models_file: Path = knob(
         "COPILOT_MODELS_FILE",
@@ -204,6 +207,7 @@ class Settings:
         words,
         None,
         "Run when that config has changed, with its path as the last argument; if it fails, the old one comes back.",
+        private=True,
     )
     on_change: str | None = knob(
         "COPILOT_ON_CHANGE",
@@ -211,9 +215,15 @@ class Settings:
         None,
         "Run after a change, with the change as JSON on its input, for at most a minute. There is no shell: "
         "`sh -c '…'` is one.",
+        private=True,
     )
     on_change_url: str | None = knob(
-        "COPILOT_ON_CHANGE_URL", private_url, None, "Where the change is posted as JSON; http will do."
+        "COPILOT_ON_CHANGE_URL",
+        url,
+        None,
+        "Where the change is posted as JSON; http will do.",
+        private=True,
+        plain_http=True,
     )
     on_change_gunicorn: Path | None = knob(
         "COPILOT_ON_CHANGE_GUNICORN",
@@ -275,8 +285,10 @@ class Settings:
         None,
         "Log lines go to this file too, as JSON. It rotates by itself at 100 MB; 5 older ones are kept.",
     )
-    litellm_url: str = knob("LITELLM_URL", any_url, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
-    litellm_key: Secret | None = knob("LITELLM_MASTER_KEY", secret, None, "LiteLLM's key, for `doctor`.")
+    litellm_url: str = knob(
+        "LITELLM_URL", url, "http://localhost:4000", "LiteLLM's address, for `doctor`.", plain_http=True
+    )
+    litellm_key: Secret | None = knob("LITELLM_MASTER_KEY", secret, None, "LiteLLM's key, for `doctor`.", private=True)
     include: tuple[str, ...] = knob(
         "COPILOT_MODELS_INCLUDE",
         globs,
@@ -408,13 +420,14 @@ class Settings:
             try:
                 values[item.name] = item.metadata["parse"](text)
             except ValueError as error:
-                shown = "***" if item.metadata["parse"] in (secret, private_url, words) else repr(text[:60])
+                shown = "***" if item.metadata["private"] else repr(text[:60])
                 mistakes.append(f"{label}={shown} {error}")
         settings = cls(**values)
         if not settings.insecure_http:
             for item in fields(cls):
                 value = getattr(settings, item.name)
-                if item.metadata["parse"] is url and value and urlsplit(value).scheme == "http":
+                guarded = item.metadata["parse"] is url and not item.metadata["plain_http"]
+                if guarded and value and urlsplit(value).scheme == "http":
                     mistakes.append(f"{item.metadata['name']}={value!r} is not https (the token would be readable)")
         if mistakes:
             raise UsageError(

@@ -21,6 +21,8 @@ class Accounts:
         self.refresh_in = 1500
         self._access_tokens: dict[str, str] = {}
         self._copilot_tokens: dict[str, float] = {}
+        self._refused: set[str] = set()
+        self._refuses_all = False
         self._no_subscription = False
         self._rate_limited: tuple[int, float] = (0, 0.0)
 
@@ -59,13 +61,33 @@ class Accounts:
             self._copilot_tokens = dict.fromkeys(self._copilot_tokens, self.now() - 1)
             return len(self._copilot_tokens)
 
+    def refuse_copilot_tokens(self, later_too: bool = False) -> int:
+        """Copilot takes none of the Copilot tokens issued so far any more, although they have not run out.
+
+        Those issued later work, unless ``later_too``: then none works before ``accept_copilot_tokens``.
+        Returns how many were issued so far.
+        """
+        with self.lock:
+            self._refused = set(self._copilot_tokens)
+            self._refuses_all = later_too
+            return len(self._refused)
+
+    def accept_copilot_tokens(self) -> None:
+        """The end of ``refuse_copilot_tokens``: every token works again until it runs out."""
+        with self.lock:
+            self._refused.clear()
+            self._refuses_all = False
+
     def copilot_token(self, token: str) -> str:
-        """ "valid", "expired" or "unknown"."""
+        """ "valid", "expired", "refused" or "unknown"."""
         with self.lock:
             expires_at = self._copilot_tokens.get(token)
+            refused = self._refuses_all or token in self._refused
         if expires_at is None:
             return "unknown"
-        return "valid" if self.now() < expires_at else "expired"
+        if self.now() >= expires_at:
+            return "expired"
+        return "refused" if refused else "valid"
 
     def no_subscription(self, missing: bool = True) -> None:
         """The account has no Copilot (any more)."""

@@ -16,6 +16,7 @@ from .wire import Reply, Request, json_reply
 
 METHODS = frozenset(
     {
+        "accept_copilot_tokens",
         "approve",
         "clear",
         "deny",
@@ -28,6 +29,7 @@ METHODS = frozenset(
         "new_access_token",
         "no_subscription",
         "rate_limit",
+        "refuse_copilot_tokens",
         "revoke",
         "set",
         "set_catalog",
@@ -99,7 +101,10 @@ class Control:
 
     @property
     def requests(self) -> list[Recorded]:
-        return [Recorded(**fields) for fields in self._send("GET", "requests")]
+        return [
+            Recorded(**{**fields, "raw_headers": [(name, value) for name, value in fields["raw_headers"]]})
+            for fields in self._send("GET", "requests")
+        ]
 
     def requests_to(self, path: str) -> list[Recorded]:
         return [r for r in self.requests if r.path == path]

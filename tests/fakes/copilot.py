@@ -15,14 +15,12 @@ from .versions import as_seen_by
 from .wire import Reply, Request, json_reply, text_reply
 
 CHAT, RESPONSES, MESSAGES, EMBEDDINGS = "/chat/completions", "/responses", "/v1/messages", "/embeddings"
-# A client that sets a header twice sends both values with a comma between them, and Copilot knows no
-# such editor. LiteLLM's User-Agent comes like that ("AsyncOpenAI/Python …, GitHubCopilotChat/…") and is
-# accepted; an HTTP library that names only itself is not.
+# Copilot serves editors, and an HTTP library that names only itself is none.
 EDITOR_HEADERS = {
     "Editor-Version": re.compile(r"[^\s,/]+/[^\s,]+"),
     "Editor-Plugin-Version": re.compile(r"[^\s,/]+/[^\s,]+"),
     "Copilot-Integration-Id": re.compile(r"[\w-]+"),
-    "User-Agent": re.compile(r"(?!(python|(async)?openai/|httpx|aiohttp|curl)[^,]*$).+", re.IGNORECASE),
+    "User-Agent": re.compile(r"(?!python|(async)?openai/|httpx|aiohttp|curl).+", re.IGNORECASE),
 }
 
 # The documented parameters of the OpenAI and Anthropic APIs. `thinking` and `thinking_budget` are
@@ -49,6 +47,8 @@ REQUIRED = {
     EMBEDDINGS: ("model", "input"),
 }
 BY_TYPE = {"chat": CHAT, "embeddings": EMBEDDINGS}
+# The reason in ``State.refusals`` when a client hands the long-lived access token to Copilot.
+ACCESS_TOKEN_SENT = "unauthorized: this is the access token of a login, not a Copilot token"
 IMAGE_TYPES = {"image_url", "input_image", "image"}
 
 
@@ -90,11 +90,17 @@ def _refuse_client(state: State, request: Request) -> Reply | None:
         return _refuse(state, request, "access denied: use the endpoint of your plan", "forbidden", status=403)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     standing = state.copilot_token(token.strip())
-    direct = request.path == "/models" and token.startswith("gho_") and state.owner(token.strip()) is not None
+    owned = state.owner(token.strip()) is not None
+    direct = request.path == "/models" and token.startswith("gho_") and owned
+    # The real hosts may take it; but who sends it gives away what should never leave for them.
+    if not direct and (owned or token.startswith("ghu_")):
+        return _refuse_text(state, request, ACCESS_TOKEN_SENT, 401)
     if scheme.lower() != "bearer" or (standing == "unknown" and not direct):
         return _refuse_text(state, request, "unauthorized: invalid token" if token else "unauthorized", 401)
     if standing == "expired":
         return _refuse_text(state, request, "IDE token expired: unauthorized: token expired", 401)
+    if standing == "refused":
+        return _refuse_text(state, request, "unauthorized: unauthorized: AuthenticateToken authentication failed", 401)
     for name, form in EDITOR_HEADERS.items():
         value = request.headers.get(name.lower())
         if not value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -114,6 +115,69 @@ def user(state: State, request: Request) -> Reply:
     if login is None:
         return _api_error("Bad credentials", 401)
     return _rate_limited(state) or json_reply({"login": login, "id": 1, "type": "User"})
+
+
+def copilot_user(state: State, request: Request) -> Reply:
+    """GET /copilot_internal/user: the account's plan, its Copilot address, and what is left of its quota."""
+    login = state.owner(_credential(request))
+    if login is None:
+        return _api_error("Bad credentials", 401)
+    if limited := _rate_limited(state):
+        return limited
+    free = state.plan == "free"
+    reset = datetime.datetime.fromtimestamp(state.now(), datetime.UTC).replace(day=1) + datetime.timedelta(31)
+    day = reset.replace(day=1).strftime("%Y-%m-%d")
+    body: dict[str, Any] = {
+        "login": login,
+        "access_type_sku": f"fake_{state.plan}" if state.subscribed else "no_access",
+        "analytics_tracking_id": "fake-tracking-id",
+        "assigned_date": "2026-01-05T10:00:00Z",
+        "can_signup_for_limited": not state.subscribed,
+        "chat_enabled": state.subscribed,
+        "copilot_plan": "individual" if free else state.plan,
+        "token_based_billing": not free,
+        "organization_login_list": [],
+        "organization_list": [],
+        "endpoints": {
+            "api": state.api_endpoint(request.base_url),
+            "proxy": request.base_url + "/proxy",
+            "telemetry": request.base_url + "/telemetry",
+        },
+    }
+    if free:
+        body |= {
+            "monthly_quotas": {"chat": 50, "completions": 2000},
+            "limited_user_quotas": {"chat": 41, "completions": 1990},
+            "limited_user_reset_date": day,
+        }
+    else:
+        body |= {
+            "quota_reset_date": day,
+            "quota_reset_date_utc": f"{day}T00:00:00.000Z",
+            "quota_snapshots": {
+                "chat": _quota(state, "chat"),
+                "completions": _quota(state, "completions"),
+                "premium_interactions": _quota(state, "premium_interactions", 1500, 1230.5),
+            },
+        }
+    body |= state.user_fields
+    return json_reply({name: value for name, value in body.items() if value is not None})
+
+
+def _quota(state: State, kind: str, entitlement: int | None = None, remaining: float = 0) -> dict[str, Any]:
+    """What is left of one quota; without an entitlement there is no limit."""
+    now = datetime.datetime.fromtimestamp(state.now(), datetime.UTC)
+    return {
+        "quota_id": kind,
+        "entitlement": entitlement or 0,
+        "remaining": int(remaining),
+        "quota_remaining": float(remaining),
+        "percent_remaining": round(100 * remaining / entitlement, 1) if entitlement else 100.0,
+        "unlimited": entitlement is None,
+        "overage_count": 0,
+        "overage_permitted": False,
+        "timestamp_utc": now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    }
 
 
 def _fields(request: Request) -> dict[str, Any]:

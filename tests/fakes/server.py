@@ -17,12 +17,13 @@ from typing import Any
 from . import control, copilot, login
 from .faults import Fault
 from .state import Recorded, State
-from .wire import Reply, Request, json_reply
+from .wire import Reply, Request, json_reply, text_reply
 
 ROUTES = {
     ("POST", "/login/device/code"): login.device_code,
     ("POST", "/login/oauth/access_token"): login.access_token,
     ("GET", "/copilot_internal/v2/token"): login.exchange,
+    ("GET", "/copilot_internal/user"): login.copilot_user,
     ("GET", "/user"): login.user,
     ("GET", "/models"): copilot.models,
     ("POST", copilot.CHAT): copilot.infer,
@@ -99,8 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Any request, whatever its method."""
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
-        headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
-        request = Request.parse(self.command, self.path, headers, raw)
+        request = Request.parse(self.command, self.path, self.headers.items(), raw)
         if request.path.startswith("/_control/"):
             self._write(control.handle(self.server.state, request))
             return
@@ -130,6 +130,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         respond = ROUTES.get((request.method, request.path))
         if respond is None:
             return json_reply({"message": "Not Found", "status": "404"}, 404)
+        if doubled := request.doubled:
+            shown = "" if doubled == "authorization" else f": {request.headers[doubled]!r}"
+            reason = f"bad request: {doubled} sent twice{shown}"
+            self.server.state.refuse(request.path, reason)
+            return text_reply(reason, 400)
         return respond(self.server.state, request)
 
     def _write(self, reply: Reply, how: str | None = None, gap: float = 0.0) -> None:

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .accounts import Accounts
@@ -32,6 +32,7 @@ SETTINGS = (
     "stream_gap",
     "token_lifetime",
     "usage",
+    "user_fields",
     "verbatim",
 )
 REQUESTS_KEPT = 50_000
@@ -39,7 +40,10 @@ REQUESTS_KEPT = 50_000
 
 @dataclass
 class Recorded:
-    """A request as it came in. ``status`` stays ``None`` while, and if, nothing is answered."""
+    """A request as it came in. ``status`` stays ``None`` while, and if, nothing is answered.
+
+    ``headers`` has lower-case names, and joins what came twice by commas; ``raw_headers`` has them as sent.
+    """
 
     time: float
     wall: float
@@ -48,6 +52,7 @@ class Recorded:
     headers: dict[str, str]
     body: Any
     status: int | None = None
+    raw_headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 class State(Accounts, Faults):
@@ -55,8 +60,9 @@ class State(Accounts, Faults):
 
     Settings: ``token_lifetime`` and ``refresh_in`` of a Copilot token, ``clock_skew`` of the server's
     clock, ``latency`` of an answer and ``stream_gap`` between ``stream_chunks`` pieces of one are in
-    seconds. ``usage`` holds token counts. ``plan`` is "individual" or "business" (then only the plan's
-    own prefix answers); ``plan_host`` replaces ``endpoints.api`` by any text. The ids in ``flicker``
+    seconds. ``usage`` holds token counts. ``plan`` is "individual", "free" or "business" (then only the
+    plan's own prefix answers); ``user_fields`` replace what GitHub says of the account, and those that
+    are ``None`` are left out; ``plan_host`` replaces ``endpoints.api`` by any text. The ids in ``flicker``
     are missing from every second catalog. ``verbatim`` sends the catalog as it was set, whatever API
     version is asked for. ``login`` is who approves the device code.
     """
@@ -71,6 +77,7 @@ class State(Accounts, Faults):
         self.stream_chunks = 5
         self.stream_gap = 0.02
         self.usage: dict[str, int] = {}
+        self.user_fields: dict[str, Any] = {}
         self.flicker: list[str] = []
         self.verbatim = False
         self.refusals: list[tuple[str, str]] = []
@@ -136,7 +143,15 @@ class State(Accounts, Faults):
     # Records
 
     def record(self, request: Request) -> Recorded:
-        entry = Recorded(time.monotonic(), time.time(), request.method, request.path, request.headers, request.body)
+        entry = Recorded(
+            time.monotonic(),
+            time.time(),
+            request.method,
+            request.path,
+            request.headers,
+            request.body,
+            raw_headers=request.raw_headers,
+        )
         with self.lock:
             self._requests.append(entry)
         return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import requests
 
 from tests.fakes.catalog import demo_catalog, model
 from tests.fakes.control import Control, ControlError
-from tests.fakes.copilot import endpoints_of
+from tests.fakes.copilot import ACCESS_TOKEN_SENT, endpoints_of
 from tests.fakes.github import GitHub
 
 CLIENT_ID = "Iv1.b507a08c87ecfe98"
@@ -45,6 +46,24 @@ def exchange(gh, token=None):
 
 def copilot_headers(gh):
     return {**EDITOR, "Authorization": "Bearer " + exchange(gh).json()["token"]}
+
+
+def account(gh, token=None):
+    headers = {"Authorization": f"token {token or gh.new_access_token()}"}
+    return requests.get(gh.url + "/copilot_internal/user", headers=headers, timeout=5)
+
+
+def send_raw(gh, path, *headers):
+    """A GET with exactly these headers, each as often as it is there."""
+    connection = http.client.HTTPConnection(gh.url.removeprefix("http://"), timeout=5)
+    connection.putrequest("GET", path, skip_accept_encoding=True)
+    for name, value in headers:
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
 
 
 def ask(gh, path, headers=None, **body):
@@ -163,6 +182,44 @@ class TestExchange:
         assert exchange(gh).json()["endpoints"]["api"] == "not an address"
 
 
+class TestAccount:
+    def test_what_github_says_of_it(self, gh):
+        """Login, plan, Copilot's address and quotas, to whoever holds an access token."""
+        body = account(gh).json()
+        assert (body["login"], body["copilot_plan"], body["chat_enabled"]) == ("octocat", "individual", True)
+        assert body["endpoints"]["api"] == gh.url and "fake_individual" in body["access_type_sku"]
+        quotas = body["quota_snapshots"]
+        assert set(quotas) == {"chat", "completions", "premium_interactions"} and quotas["chat"]["unlimited"]
+        premium = quotas["premium_interactions"]
+        assert premium["remaining"] < premium["entitlement"] and 0 < premium["percent_remaining"] < 100
+
+    def test_plans(self, gh):
+        """A business plan names its own host; a free plan counts in monthly quotas."""
+        gh.plan = "business"
+        assert account(gh).json()["endpoints"]["api"] == exchange(gh).json()["endpoints"]["api"] != gh.url
+        gh.plan = "free"
+        body = account(gh).json()
+        assert body["monthly_quotas"].keys() == body["limited_user_quotas"].keys() and "quota_snapshots" not in body
+
+    def test_no_subscription(self, gh):
+        """Without Copilot the answer is still there, and says so."""
+        gh.no_subscription()
+        body = account(gh).json()
+        assert (body["chat_enabled"], body["access_type_sku"]) == (False, "no_access")
+
+    def test_fields_can_be_replaced_and_left_out(self, gh):
+        """Nothing in it can be relied on."""
+        gh.user_fields = {"endpoints": None, "quota_snapshots": {"chat": {"remaining": -3}}}
+        body = account(gh).json()
+        assert "endpoints" not in body and body["quota_snapshots"] == {"chat": {"remaining": -3}}
+
+    def test_refused(self, gh):
+        """A token that is not valid, and too many requests."""
+        assert account(gh, "ghu_nobody").status_code == 401
+        gh.rate_limit(1)
+        assert account(gh).status_code == 403
+
+
 class TestCatalog:
     @pytest.mark.parametrize(
         ("version", "spelling"), [("2026-06-01", "cache_price"), ("2026-08-01", "cache_read_price")]
@@ -198,6 +255,30 @@ class TestCopilotRefuses:
         assert answer.status_code == 401
         assert answer.text.strip() == "IDE token expired: unauthorized: token expired"
 
+    def test_token_that_is_refused_before_its_end(self, gh):
+        """Those issued so far stop working at once, in Copilot's words; a new one works."""
+        headers = copilot_headers(gh)
+        assert gh.refuse_copilot_tokens() == 1
+        answer = chat(gh, headers=headers)
+        assert answer.status_code == 401
+        assert answer.text.strip() == "unauthorized: unauthorized: AuthenticateToken authentication failed"
+        assert chat(gh).ok and chat(gh, headers=headers).status_code == 401
+
+    def test_every_token_is_refused_for_a_while(self, gh):
+        """Trouble on GitHub's side: no token works, however new, until it is over; then each does until its end."""
+        headers = copilot_headers(gh)
+        gh.refuse_copilot_tokens(later_too=True)
+        assert [chat(gh, headers=headers).status_code, chat(gh).status_code] == [401, 401]
+        gh.accept_copilot_tokens()
+        assert chat(gh).ok and chat(gh, headers=headers).ok
+
+    @pytest.mark.parametrize("path", ["/models", "/chat/completions"])
+    def test_access_token_in_place_of_a_copilot_token(self, gh, path):
+        """The long-lived token has no business at Copilot's hosts, and a test can see that it was there."""
+        headers = {**EDITOR, "Authorization": "Bearer " + gh.new_access_token()}
+        assert requests.request("POST" if "chat" in path else "GET", gh.url + path, headers=headers, timeout=5).text
+        assert gh.refusals == [(path, ACCESS_TOKEN_SENT)]
+
     @pytest.mark.parametrize("name", EDITOR)
     def test_missing_editor_header(self, gh, name):
         """Each of the four headers is needed."""
@@ -206,10 +287,34 @@ class TestCopilotRefuses:
         assert "for IDE auth" in answer.text or "unknown User-Agent" in answer.text
         assert len(gh.refusals) == 1
 
-    def test_header_sent_twice(self, gh):
-        """A value joined from two headers is no editor."""
-        doubled = {"copilot-integration-id": "vscode-chat, vscode-chat"}
-        assert chat(gh, headers={**copilot_headers(gh), **doubled}).status_code == 400
+    @pytest.mark.parametrize("name", [*EDITOR, "copilot-vision-request", "authorization"])
+    def test_header_with_two_values(self, gh, name):
+        """A value joined from two headers is refused, and remembered."""
+        headers = {**copilot_headers(gh), "copilot-vision-request": "true"}
+        value = headers.pop("Authorization") if name == "authorization" else headers[name]
+        answer = chat(gh, headers={**headers, name: f"AsyncOpenAI/Python 2.54.0, {value}"})
+        assert answer.status_code == 400 and f"{name} sent twice" in answer.text
+        assert [path for path, _ in gh.refusals] == ["/chat/completions"]
+
+    @pytest.mark.parametrize("path", ["/models", "/copilot_internal/v2/token"])
+    def test_header_sent_twice(self, gh, path):
+        """Two headers of one name are refused by GitHub and Copilot alike, whatever their spelling and value."""
+        headers = {**EDITOR, "authorization": f"token {gh.new_access_token()}"}
+        if path == "/models":
+            headers = {name.lower(): value for name, value in copilot_headers(gh).items()}
+        assert send_raw(gh, path, *headers.items())[0] == 200
+        for name in (*EDITOR, "x-anything"):
+            twice = [*headers.items(), (name, "one"), (name.title(), "one")]
+            status, text = send_raw(gh, path, *twice)
+            assert status == 400 and f"{name} sent twice" in text
+        assert gh.requests[-1].raw_headers[-2:] == [("x-anything", "one"), ("X-Anything", "one")]
+        assert gh.requests[-1].headers["x-anything"] == "one, one"
+
+    def test_commas_that_belong(self, gh):
+        """Lists of kinds are one value, and so is what a browser calls itself."""
+        headers = {**copilot_headers(gh), "accept": "a/b, c/d", "accept-encoding": "gzip, br"}
+        headers["user-agent"] = "Mozilla/5.0 (X11; Linux) Web/1 (KHTML, like Gecko)"
+        assert chat(gh, headers=headers).ok and gh.refusals == []
 
     @pytest.mark.parametrize("model_id", ["nobody", "grok-4.6"])
     def test_unsupported_model(self, gh, model_id):
@@ -376,6 +481,11 @@ class TestControl:
         assert [m["id"] for m in control.catalog] == ["only"] == [m["id"] for m in gh.catalog]
         assert control.count("/copilot_internal/v2/token") == 1
         assert control.requests[0].status == 404
+        assert control.requests == gh.requests
+        headers = copilot_headers(gh)
+        assert control.refuse_copilot_tokens(later_too=True) == 1 and chat(gh, headers=headers).status_code == 401
+        control.accept_copilot_tokens()
+        assert chat(gh, "only", headers=headers).ok
         control.clear()
         assert control.requests == [] == gh.requests
 

@@ -90,7 +90,9 @@ start_background() {
 
 start_background "$on_startup"
 say "starting LiteLLM"
-LITELLM_WORKER_STARTUP_HOOKS=litellm_hot_reload:start PYTHONPATH=$root/entrypoint${PYTHONPATH:+:$PYTHONPATH} \
+# `prepare` has placed the hook beside the models file.
+LITELLM_WORKER_STARTUP_HOOKS=litellm_hot_reload:start \
+  PYTHONPATH=$(dirname "$COPILOT_MODELS_FILE")${PYTHONPATH:+:$PYTHONPATH} \
   "$litellm_program" --config "$config" "$@" &
 litellm=$!
 

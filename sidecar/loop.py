@@ -16,6 +16,7 @@ from collections.abc import Callable
 from sidecar import auth, notify, publish
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.health import Status
+from sidecar.hook_package import publish_hook
 from sidecar.settings import Settings
 from sidecar.sync import Synced, sync
 from sidecar.text import printable
@@ -51,7 +52,7 @@ def prepare(settings: Settings) -> None:
     """
     if settings.config_file is not None:
         return
-    publish.publish_hook(settings.models_file.parent)
+    publish_hook(settings.models_file.parent)
     if not settings.models_file.exists():
         publish.publish(settings.models_file, [])
         log.info("an empty models file is published until the first sync", extra={"file": str(settings.models_file)})
@@ -103,7 +104,7 @@ class _Rounds:
             self._failed(error)
             return error
         except Exception as error:  # a defect must not end the service: LiteLLM keeps what is published
-            log.exception("the sync failed in a way that it should not")
+            log.exception("the sync failed unexpectedly")
             self.status.failed("defect")
             return SidecarError(type(error).__name__)
         self.status.succeeded(result.models, changed=result.change is not None)

@@ -1,10 +1,4 @@
-"""Publishes the models file and the hook on the shared volume: checked first, replaced whole, never touched
-when nothing changed.
-
-The hook travels with the models file because that reaches the stock LiteLLM image in every way of
-running it (compose volume, `emptyDir`, ConfigMap) without building an image, and because hook and file
-then always come from one version.
-"""
+"""Publishes the models file on the shared volume: checked first, replaced whole, never touched when nothing changed."""
 
 from __future__ import annotations
 
@@ -18,12 +12,6 @@ import yaml
 from sidecar.atomic import read_file, replace_file
 from sidecar.errors import SidecarError
 from sidecar.render import MANAGED_PREFIX, models_file
-
-HOOK = "litellm_hot_reload.py"
-_HOOK_SOURCES = (
-    Path(__file__).with_name(HOOK),
-    Path(__file__).resolve().parent.parent / "entrypoint" / HOOK,
-)
 
 
 @dataclass(frozen=True)
@@ -47,17 +35,6 @@ def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
         return None
     replace_file(path, data, mode=0o644)
     return compare(entries_in(old), entries_in(data))
-
-
-def publish_hook(directory: Path) -> Path:
-    """Place the hook in ``directory`` (unless it is there already) and return its path. Raises StorageError."""
-    source = next((item for item in _HOOK_SOURCES if item.is_file()), None)
-    if source is None:
-        raise SidecarError(f"{HOOK} is missing from this installation", hint="Install the package again.")
-    data, target = source.read_bytes(), directory / HOOK
-    if read_file(target) != data:
-        replace_file(target, data, mode=0o644)
-    return target
 
 
 def check(data: bytes, items: Sequence[Mapping[str, Any]]) -> None:

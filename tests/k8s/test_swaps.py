@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 from litellm import Router
 
-from entrypoint import litellm_hot_reload as hook
 from sidecar import render
+from sidecar.litellm_hot_reload import follower as hook
+from sidecar.litellm_hot_reload.adapter.provider import Guard
+from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
+from sidecar.litellm_hot_reload.keeper import Keeper
+from sidecar.litellm_hot_reload.models_file import ModelsFile
+from sidecar.litellm_hot_reload.watched import is_mounted_alone
 from sidecar.render import MANAGED_PREFIX
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM's own, when it is used outside its proxy
@@ -68,24 +73,18 @@ def data(*names: str) -> bytes:
     )
 
 
-class Keeper:
-    """A Copilot token that is always there."""
-
-    problem = ""
-
-    def current(self) -> str:
-        return "token"
-
-
 def follow(volume: Volume, script: Callable[[Any], Any], poll: float, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the hook's real follower on a real Router while ``script`` runs beside it in a thread."""
     monkeypatch.setattr(hook, "POLL", poll)
-    monkeypatch.setattr("litellm.llms.github_copilot.authenticator.Authenticator.get_api_key", lambda _: "token")
+    for name in ("get_api_key", "get_api_base"):
+        monkeypatch.setattr(f"litellm.llms.github_copilot.authenticator.Authenticator.{name}", lambda _: "token")
     proxy = SimpleNamespace(llm_router=Router(model_list=[]), llm_model_list=[])
+    guard = Guard(Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(volume.root)}))
+    guard.guarded.append("get_api_key")
 
     async def both() -> Any:
-        follower = hook.Follower(volume.file, Keeper())  # type: ignore[arg-type]
-        task = asyncio.create_task(follower.run(proxy))
+        follower = hook.Follower(proxy, guard, Knowledge(guard), ModelsFile(volume.file), None)
+        task = asyncio.create_task(follower.run())
         try:
             return await asyncio.to_thread(script, proxy)
         finally:
@@ -97,13 +96,14 @@ def follow(volume: Volume, script: Callable[[Any], Any], poll: float, monkeypatc
 def served(proxy: Any, name: str, seconds: float = 5.0) -> float:
     """Wait until the router has exactly that model; the moment."""
     end = time.monotonic() + seconds
-    while {item["model_name"] for item in proxy.llm_router.get_model_list()} != {f"github_copilot/{name}"}:
+    while {item["model_name"] for item in proxy.llm_model_list} != {f"github_copilot/{name}"}:
         assert time.monotonic() < end, f"{name} was missed"
         time.sleep(0.001)
     return time.monotonic()
 
 
 def test_200_swaps_in_a_row_none_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each version of the file is served before the next one comes."""
     volume = Volume(tmp_path / "models")
 
     def script(proxy: Any) -> None:
@@ -148,7 +148,7 @@ def test_a_volume_that_is_still_empty_is_waited_for(tmp_path: Path, monkeypatch:
 
     def script(proxy: Any) -> None:
         time.sleep(0.1)
-        assert proxy.llm_router.get_model_list() == []
+        assert proxy.llm_model_list == []
         volume.swap(data("first"))
         served(proxy, "first")
 
@@ -159,6 +159,6 @@ def test_a_file_that_is_a_mount_point_is_found_out(tmp_path: Path) -> None:
     """As a subPath mount or a bind mount of a single file is; `/proc` is one on every Linux."""
     file = tmp_path / "copilot_models.yaml"
     file.touch()
-    assert not hook._mounted_alone(file)
-    assert hook._mounted_alone(Path("/proc"))
-    assert hook._mounted_alone(Path("/proc/../proc/"))
+    assert not is_mounted_alone(file)
+    assert is_mounted_alone(Path("/proc"))
+    assert is_mounted_alone(Path("/proc/../proc/"))

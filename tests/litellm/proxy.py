@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 import requests
 import yaml
 
-from sidecar import render
+from sidecar import hook_package, render
 from sidecar.atomic import replace_file
 from sidecar.settings import Settings
 from sidecar.sync import choose
@@ -152,7 +151,7 @@ class Proxy:
         self.config.write_text(yaml.safe_dump(settings, sort_keys=False))
         if not self.models_file.exists():
             self.models_file.write_text("model_list: []\n")
-        shutil.copy(ROOT / "entrypoint" / "litellm_hot_reload.py", home)
+        hook_package.publish_hook(home)
         self.env = {
             **{key: value for key, value in os.environ.items() if "COPILOT" not in key and "LITELLM" not in key},
             "GITHUB_COPILOT_TOKEN_DIR": str(self.token_dir),

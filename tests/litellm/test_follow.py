@@ -12,9 +12,9 @@ import pytest
 
 from sidecar import render
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
+from tests.unit.test_models_file import USELESS
 
 from .proxy import Both, Proxy, Worker, entries_of, until
-from .test_files import USELESS
 
 P = render.PROVIDER
 PUBLISHED_TO_SERVED = 3.0
@@ -193,7 +193,7 @@ def test_useless_files_change_nothing(gh, proxy):
         for worker in proxy.clients:
             assert worker.models() == shown(PLAIN)
             assert worker.request("GET", "/model_group/info").status == 200
-        assert all("is of no use" in line for line in new_lines(proxy, before)), what
+        assert all("is invalid" in line for line in new_lines(proxy, before)), what
         assert len(new_lines(proxy, before)) == proxy.workers
     assert all(worker.serves(item) for worker in proxy.clients for item in PLAIN)
     follow(proxy, [*PLAIN, model("next")])
@@ -206,7 +206,7 @@ def test_a_missing_file_a_directory_and_a_pipe_in_its_place_change_nothing(gh, p
         proxy.models_file.unlink()
         make(proxy.models_file)
         until(lambda before=before: len(new_lines(proxy, before)) >= proxy.workers, 5, "a line in the log")
-        assert all("is of no use" in line for line in new_lines(proxy, before))
+        assert all("is invalid" in line for line in new_lines(proxy, before))
         assert all(worker.models() == shown(PLAIN) for worker in proxy.clients)
         if proxy.models_file.is_dir():
             proxy.models_file.rmdir()
@@ -219,7 +219,7 @@ def test_an_empty_list_keeps_the_known_models(gh, proxy):
     before = len(proxy.hook_log())
     proxy.write(render.models_file([]))
     until(lambda: len(new_lines(proxy, before)) >= proxy.workers, 5, "a line in the log")
-    assert all("is empty; the 2 models it held before stay" in line for line in new_lines(proxy, before))
+    assert all("is empty; the 2 models it contained before stay" in line for line in new_lines(proxy, before))
     assert all(worker.serves(item) for worker in proxy.clients for item in PLAIN)
     follow(proxy, [PLAIN[0]])
 

@@ -204,7 +204,7 @@ def test_an_unknown_plan_host_is_not_used(gh, proxy):
             gh.clear()
             worker.request("POST", path, {"model": P + "gpt-4o", **body})
             assert len(gh.requests) == 1
-    assert any("no known Copilot host" in line for line in proxy.hook_log()[before:])
+    assert any("not a known Copilot host" in line for line in proxy.hook_log()[before:])
 
 
 def test_no_token_is_in_the_log(gh, proxy):

@@ -33,6 +33,7 @@ def test_console_script(clone, runtime, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "model_list: []" in models_file.read_text()
-    assert (tmp_path / "litellm_hot_reload.py").read_bytes() == (
-        clone.root / "entrypoint" / "litellm_hot_reload.py"
-    ).read_bytes()
+    placed, source = tmp_path / "litellm_hot_reload", clone.root / "sidecar" / "litellm_hot_reload"
+    modules = sorted(path.relative_to(source) for path in source.rglob("*.py"))
+    assert len(modules) > 5
+    assert [(placed / name).read_bytes() for name in modules] == [(source / name).read_bytes() for name in modules]

@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from sidecar import cli, configmap, memory, publish, sync
 from sidecar.configmap import KEY, LIMIT, MEMORY_KEY, ConfigMap
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
+from sidecar.hook_package import HOOK
 from sidecar.render import MANAGED_PREFIX
 from sidecar.settings import Settings
 from tests.fakes.catalog import model
@@ -427,7 +428,7 @@ def test_prepare_places_the_hook_and_an_empty_models_file_and_keeps_one_that_is_
         if content is not None:
             bench.models_file.write_bytes(content)
         assert cli.main(["prepare"], bench.environ) == 0
-        assert (bench.shared / publish.HOOK).is_file()
+        assert (bench.shared / HOOK / "__init__.py").is_file()
         assert bench.names() == []
         assert content is None or bench.models_file.read_bytes() == content
     assert bench.gh.requests == []

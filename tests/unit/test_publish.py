@@ -1,4 +1,4 @@
-"""The models file and the hook: checked before they are published, and not touched when nothing changed."""
+"""The models file: checked before it is published, and not touched when nothing changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.errors import SidecarError, StorageError
 from sidecar.settings import Settings
 from sidecar.sync import choose
 from tests.fakes.catalog import model
-from tests.unit.conftest import ROOT, files_under, unprivileged
+from tests.unit.conftest import files_under, unprivileged
 
 SETTINGS = Settings()
 A, B = model("a"), model("b")
@@ -64,14 +64,13 @@ def test_empty_list(path):
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_everybody_may_read_it(path, umask):
-    """The models file is 0644 whatever the umask: LiteLLM may be another user. So is the hook."""
+    """The models file is 0644 whatever the umask: LiteLLM may be another user."""
     before = os.umask(umask)
     try:
         publish.publish(path, entries(A))
-        hook = publish.publish_hook(path.parent)
     finally:
         os.umask(before)
-    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, hook)] == [0o644, 0o644]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 GARBAGE = [
@@ -130,14 +129,12 @@ def test_read_only_directory(outside):
     """On a read-only volume the old file stays, with nothing beside it; unchanged models are no failure."""
     path = outside / "copilot_models.yaml"
     publish.publish(path, entries(A))
-    publish.publish_hook(outside)
     before = files_under(outside)
     outside.chmod(0o555)
     with unprivileged():
         with pytest.raises(StorageError, match="Permission denied") as caught:
             publish.publish(path, entries(B))
         assert publish.publish(path, entries(A)) is None
-        publish.publish_hook(outside)
     assert str(path) in str(caught.value) and "uid" in caught.value.hint and files_under(outside) == before
 
 
@@ -148,16 +145,3 @@ def test_stale_temporaries_go_with_the_next_change(path):
     os.utime(left, (time.time() - 400,) * 2)
     publish.publish(path, entries(A))
     assert files_under(path.parent).keys() == {path.name}
-
-
-def test_hook(tmp_path):
-    """The hook is placed as it is in the source, replaced when it differs, and left alone when it does not."""
-    source = (ROOT / "entrypoint" / publish.HOOK).read_bytes()
-    target = publish.publish_hook(tmp_path)
-    assert target == tmp_path / publish.HOOK and target.read_bytes() == source
-    before = identity(target)
-    publish.publish_hook(tmp_path)
-    assert identity(target) == before
-    target.write_text("# of an older version\n")
-    publish.publish_hook(tmp_path)
-    assert target.read_bytes() == source

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from sidecar import litellm_hot_reload as hook
+from sidecar.litellm_hot_reload import exchange
+from sidecar.litellm_hot_reload import keeper as hook
 from tests.fakes.github import GitHub
 
 EXCHANGE = "/copilot_internal/v2/token"
@@ -75,15 +76,15 @@ def test_the_token_is_written_whole_and_private(gh, keeper, clock):
     """api-key.json is 0600, holds what LiteLLM reads, and is replaced at a renewal, not written in place."""
     login(keeper, gh.new_access_token())
     keeper.turn()
-    first = keeper.file.stat()
-    record = json.loads(keeper.file.read_text())
+    first = keeper.shared.file.stat()
+    record = json.loads(keeper.shared.file.read_text())
     assert stat.S_IMODE(first.st_mode) == 0o600
     assert keeper.current() == record["token"] and gh.copilot_token(record["token"]) == "valid"
     assert record["endpoints"] == {"api": gh.url}
     assert 1700 < record["expires_at"] - time.time() < 1801
     clock.passed += 1600
     keeper.turn()
-    second = keeper.file.stat()
+    second = keeper.shared.file.stat()
     assert (second.st_ino, stat.S_IMODE(second.st_mode)) != first.st_ino and stat.S_IMODE(second.st_mode) == 0o600
     assert keeper.current() != record["token"]
     assert [item.name for item in keeper.directory.iterdir() if item.name.endswith(".tmp")] == []
@@ -166,7 +167,7 @@ def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
 
 def test_an_answer_without_an_end(gh, keeper, clock, monkeypatch):
     """A body that drips for ever is given up, and the token is fetched once GitHub is itself again."""
-    monkeypatch.setattr(hook, "EXCHANGE_LIMIT", 0.2)
+    monkeypatch.setattr(hook, "EXCHANGE_DEADLINE", 0.2)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how="slow", delay=0.05, status=200, body="x" * 100_000)
     assert len(tries(gh, keeper, clock, 2)) == 1
@@ -201,7 +202,7 @@ def test_odd_answers_are_not_asked_for_every_second(odd, gh, keeper, clock):
     gh.fail(EXCHANGE, body=json.dumps(body))
     assert len(tries(gh, keeper, clock, 25)) == 1
     assert keeper.current() == "tid=odd"
-    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": gh.url}
+    assert json.loads(keeper.shared.file.read_text())["endpoints"] == {"api": gh.url}
 
 
 @pytest.mark.parametrize(
@@ -222,8 +223,8 @@ def test_an_unknown_host_gets_no_token(host, gh, keeper, clock, caplog):
     login(keeper, gh.new_access_token())
     with caplog.at_level(logging.WARNING, logger=hook.log.name):
         keeper.turn()
-    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": gh.url}
-    assert any("no known Copilot host" in message for message in caplog.messages)
+    assert json.loads(keeper.shared.file.read_text())["endpoints"] == {"api": gh.url}
+    assert any("not a known Copilot host" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize("host", ["https://api.business.githubcopilot.com", "https://copilot-api.acme.ghe.com"])
@@ -232,7 +233,7 @@ def test_a_plans_own_host_is_used(host, gh, keeper, clock):
     gh.set(plan_host=host)
     login(keeper, gh.new_access_token())
     keeper.turn()
-    assert json.loads(keeper.file.read_text())["endpoints"] == {"api": host}
+    assert json.loads(keeper.shared.file.read_text())["endpoints"] == {"api": host}
 
 
 def test_workers_share_one_exchange(gh, keeper, tmp_path):
@@ -266,7 +267,7 @@ def test_workers_share_a_failure(gh, keeper, clock, tmp_path):
         clock.passed += 1
     assert len(asked) == len(set(asked)) and 4 <= len(asked) <= 6
     again = make(gh, tmp_path)
-    again.forget_failures()
+    again.shared.forget_failure()
     before = gh.count(EXCHANGE)
     again.turn()
     assert gh.count(EXCHANGE) == before + 1
@@ -320,7 +321,105 @@ def test_the_login_is_read_in_every_form_and_only_if_it_can_be_one(gh, keeper, t
 def test_a_damaged_token_file_is_written_anew(content, gh, keeper, clock):
     """Whatever another program left there counts as no token."""
     login(keeper, gh.new_access_token())
-    keeper.file.write_bytes(content)
+    keeper.shared.file.write_bytes(content)
     assert keeper.current() is None
     keeper.turn()
     assert gh.copilot_token(keeper.current()) == "valid"
+
+
+def test_a_refused_token_is_renewed_at_once(gh, keeper, clock):
+    """Copilot's 401 to a token that should be valid is a reason for one exchange, and who waits for it is told."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    first, told = keeper.current(), []
+    keeper.on_renewed = lambda: told.append(keeper.current())
+    clock.passed += 60
+    keeper.refused(clock.time())
+    assert keeper.is_refused()
+    assert tries(gh, keeper, clock, 5) == [0]
+    assert keeper.current() != first and not keeper.is_refused() and told == [keeper.current()]
+
+
+def test_a_refusal_of_an_older_token_is_no_reason(gh, keeper, clock, tmp_path):
+    """A request that began before the renewal was refused for the old token; no worker asks GitHub again for it."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    other, began = make(gh, tmp_path), clock.time()
+    clock.passed += 60
+    keeper.refused(clock.time())
+    keeper.turn()
+    other.refused(began)
+    assert not other.is_refused()
+    asked = gh.count(EXCHANGE)
+    other.turn()
+    assert gh.count(EXCHANGE) == asked
+
+
+def test_tokens_that_are_all_refused_are_fetched_less_and_less_often(gh, keeper, clock):
+    """Not more than one exchange in ten seconds for this reason, and growing pauses after that."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    gh.clear()
+    clock.passed += 60
+    asked = []
+    for second in range(400):
+        keeper.refused(clock.time())
+        before = gh.count(EXCHANGE)
+        keeper.turn()
+        asked += [second] * (gh.count(EXCHANGE) - before)
+        clock.passed += 1
+    pauses = [after - before for before, after in itertools.pairwise(asked)]
+    assert asked[0] == 0 and pauses[0] >= 10 and pauses == sorted(pauses) and len(asked) <= 6
+
+
+def test_the_address_of_the_plan_is_known(gh, keeper, clock):
+    """What the exchange named, else what the user set, else nothing: then LiteLLM's own default holds."""
+    assert keeper.api_base() == gh.url
+    gh.set(plan_host="https://api.business.githubcopilot.com")
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    assert keeper.api_base() == "https://api.business.githubcopilot.com"
+    assert hook.Keeper({"GITHUB_COPILOT_TOKEN_DIR": "/nowhere"}).api_base() is None
+
+
+def test_an_address_over_plain_http_is_not_used(caplog):
+    """GITHUB_COPILOT_API_BASE is checked like an address that GitHub names, and a warning says so."""
+    hook.log.propagate = True
+    with caplog.at_level(logging.WARNING, logger=hook.log.name):
+        keeper = hook.Keeper({"GITHUB_COPILOT_API_BASE": "http://copilot.example"})
+    assert keeper.api_base() is None and "GITHUB_COPILOT_API_BASE" in caplog.text
+
+
+def test_odd_spellings_are_understood(gh, tmp_path):
+    """A byte order mark before the token, blanks around a switch, and a home that is not there."""
+    odd = make(gh, tmp_path, COPILOT_INSECURE_HTTP=" True ")
+    assert odd.plain_http
+    (tmp_path / "access-token").write_bytes(b"\xef\xbb\xbf" + gh.new_access_token().encode() + b"\r\n")
+    odd.turn()
+    assert odd.current()
+    assert str(hook.Keeper({"GITHUB_COPILOT_TOKEN_DIR": "~nobody-of-this-name/x"}).directory).startswith("~nobody")
+
+
+def test_all_editor_headers_are_sent(gh, keeper):
+    """The exchange carries the same four headers that Copilot is sent."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    sent = gh.requests_to(EXCHANGE)[-1].headers
+    assert {"editor-version", "editor-plugin-version", "copilot-integration-id", "user-agent"} <= set(sent)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "120"}, 120),
+        ({"retry-after": "Thu, 01 Jan 1970 00:20:00 GMT"}, 200),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1030"}, 30),
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1030"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "9" * 9}, 86_400),
+        ({}, None),
+    ],
+)
+def test_what_github_asks_to_wait(headers, wait):
+    """Seconds, a date, or the moment at which the limit is lifted; never more than a day."""
+    assert exchange.retry_after(headers, 1000.0) == wait

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar import litellm_hot_reload as hook
 from sidecar import render
+from sidecar.litellm_hot_reload import models_file as hook
 from tests.fakes.catalog import demo_catalog, model
-
-from .proxy import entries_of
+from tests.litellm.proxy import entries_of
 
 P = render.PROVIDER
 GOOD = render.models_file(entries_of([model("good")]))
@@ -73,55 +72,55 @@ USELESS = {
 
 
 @pytest.fixture
-def follower(tmp_path: Path) -> hook.Follower:
+def models(tmp_path: Path) -> hook.ModelsFile:
     """One that has read a good file."""
-    follower = hook.Follower(tmp_path / "models.yaml", hook.Keeper({}))
-    follower.path.write_bytes(GOOD)
-    follower.read()
-    assert set(follower.wanted) == {GOOD_ID}
-    return follower
+    models = hook.ModelsFile(tmp_path / "models.yaml")
+    models.path.write_bytes(GOOD)
+    models.look()
+    assert set(models.wanted) == {GOOD_ID}
+    return models
 
 
-def put(follower: hook.Follower, data: bytes) -> None:
-    new = follower.path.with_name("new")
+def put(models: hook.ModelsFile, data: bytes) -> None:
+    new = models.path.with_name("new")
     new.write_bytes(data)
-    os.replace(new, follower.path)
-    follower.read()
+    os.replace(new, models.path)
+    models.look()
 
 
 @pytest.mark.parametrize("what", USELESS)
-def test_a_useless_file_leaves_what_was_known(what, follower, caplog):
+def test_a_useless_file_leaves_what_was_known(what, models, caplog):
     """It is said in one line, not once per look, and the next good file counts."""
     hook.log.propagate = True
     with caplog.at_level(logging.INFO, logger=hook.log.name):
-        put(follower, USELESS[what])
-        follower.read()
-    assert set(follower.wanted) == {GOOD_ID}
+        put(models, USELESS[what])
+        models.look()
+    assert set(models.wanted) == {GOOD_ID}
     assert len(caplog.records) == 1 and "\n" not in caplog.messages[0]
-    put(follower, render.models_file(entries_of([model("next")])))
-    assert set(follower.wanted) == {render.MANAGED_PREFIX + "next"}
+    put(models, render.models_file(entries_of([model("next")])))
+    assert set(models.wanted) == {render.MANAGED_PREFIX + "next"}
 
 
-def test_what_the_sidecar_renders_is_understood_whole(follower):
+def test_what_the_sidecar_renders_is_understood_whole(models):
     """Every entry of a rich catalog arrives with the values that it was rendered with."""
     rendered = entries_of(demo_catalog())
-    put(follower, render.models_file(rendered))
-    assert list(follower.wanted) == [entry["model_info"]["id"] for entry in rendered]
+    put(models, render.models_file(rendered))
+    assert list(models.wanted) == [entry["model_info"]["id"] for entry in rendered]
     for entry in rendered:
-        read = follower.wanted[entry["model_info"]["id"]]
+        read = models.wanted[entry["model_info"]["id"]]
         assert read["litellm_params"] == entry["litellm_params"]
         assert {key: float(value) for key, value in entry["model_info"].items() if "_cost" in key} == {
             key: value for key, value in read["model_info"].items() if "_cost" in key
         }
 
 
-def test_dates_become_text_and_the_last_of_two_equal_ids_counts(follower):
+def test_dates_become_text_and_the_last_of_two_equal_ids_counts(models):
     """Both are harmless, so neither spoils the file."""
     dated = entry(model_info=f"{{{ID}, deprecation_date: 2027-01-31, at: 2027-01-31 10:00:00}}")
-    put(follower, (dated + entry(model_name=P + "second").removeprefix("model_list:\n")).encode())
-    assert [item["model_name"] for item in follower.wanted.values()] == [P + "second"]
-    put(follower, dated.encode())
-    info = follower.wanted[render.MANAGED_PREFIX + "gpt-4o"]["model_info"]
+    put(models, (dated + entry(model_name=P + "second").removeprefix("model_list:\n")).encode())
+    assert [item["model_name"] for item in models.wanted.values()] == [P + "second"]
+    put(models, dated.encode())
+    info = models.wanted[render.MANAGED_PREFIX + "gpt-4o"]["model_info"]
     assert (info["deprecation_date"], info["at"]) == ("2027-01-31", "2027-01-31T10:00:00")
 
 
@@ -144,18 +143,18 @@ entries = st.fixed_dictionaries(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
-def test_no_bytes_raise(follower, data):
+def test_no_bytes_raise(models, data):
     """Reading never raises and never forgets."""
-    put(follower, data)
-    assert set(follower.wanted) == {GOOD_ID}
+    put(models, data)
+    assert set(models.wanted) == {GOOD_ID}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(entries, max_size=2))
-def test_no_entries_raise(follower, items):
+def test_no_entries_raise(models, items):
     """Entries of any shape are either of use to LiteLLM or refused."""
-    put(follower, render.yaml.safe_dump({"model_list": items}).encode())
-    for item in follower.wanted.values():
+    put(models, render.yaml.safe_dump({"model_list": items}).encode())
+    for item in models.wanted.values():
         assert isinstance(item["model_name"], str) and isinstance(
             item["model_info"].get("max_tokens", 0) or 0, (int, float)
         )

@@ -1,1 +1,0 @@
-../entrypoint/litellm_hot_reload.py

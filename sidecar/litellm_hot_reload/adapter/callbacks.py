@@ -1,0 +1,69 @@
+"""What LiteLLM tells about requests, by its documented ``CustomLogger``.
+
+``Refusals``    notices Copilot's 401, to a token that should still be valid
+``UserAgent``   where the OpenAI client of this LiteLLM would send its own name beside ours: spells the header so
+                that it is replaced. Only there, because LiteLLM leaves its fast path for a logger that does this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+
+PROVIDER = "github_copilot"
+
+
+class Refusals(CustomLogger):  # type: ignore[misc]
+    """Calls ``refused(model id, Unix time of the request)`` for each 401 that Copilot answers."""
+
+    def __init__(self, refused: Callable[[str | None, float], None]) -> None:
+        super().__init__()
+        self._refused = refused
+
+    async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        if getattr(kwargs.get("exception"), "status_code", None) != 401:
+            return
+        params = kwargs.get("litellm_params") or {}
+        provider = kwargs.get("custom_llm_provider") or params.get("custom_llm_provider")
+        if provider != PROVIDER or _is_per_user(params):
+            return
+        self._refused((params.get("model_info") or {}).get("id"), start_time.timestamp())
+
+
+def _is_per_user(params: Mapping[str, Any]) -> bool:
+    """Whether the request used a caller's own seat, whose token is not ours."""
+    return bool(params.get("litellm_credential_name") or params.get("github_copilot_user_session"))
+
+
+class UserAgent(CustomLogger):  # type: ignore[misc]
+    """Writes ``user-agent`` in title case for requests that go out by the OpenAI client."""
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
+        headers = kwargs.get("extra_headers")
+        if getattr(call_type, "value", call_type) != "acompletion" or not isinstance(headers, dict):
+            return None
+        if "user-agent" not in headers or not _goes_to_chat(str(kwargs.get("model")), kwargs):
+            return None
+        spelled = {"User-Agent" if name == "user-agent" else name: value for name, value in headers.items()}
+        return {**kwargs, "extra_headers": spelled}
+
+
+def _goes_to_chat(model: str, kwargs: Mapping[str, Any]) -> bool:
+    import litellm
+
+    backend = model if model.startswith(PROVIDER + "/") else f"{PROVIDER}/{model}"
+    if model != backend and kwargs.get("custom_llm_provider") != PROVIDER:
+        return False
+    return bool((litellm.model_cost.get(backend) or {}).get("mode") != "responses")
+
+
+def openai_doubles_user_agent() -> bool:
+    """Whether the OpenAI client sends its own User-Agent beside one that is given in lower case."""
+    import openai
+    from openai._models import FinalRequestOptions
+
+    client = openai.AsyncOpenAI(api_key="none", base_url="http://127.0.0.1")
+    options = FinalRequestOptions.construct(method="post", url="/", headers={"user-agent": "probe"})
+    return len(client._build_headers(options).get_list("user-agent")) > 1

@@ -1,0 +1,106 @@
+"""Keeps LiteLLM's Copilot login from ever reaching GitHub on the event loop, where all traffic of the worker
+would wait for it.
+
+``Authenticator.get_api_key`` answers with the Copilot token that the keeper holds (LiteLLM before 1.110 would
+exchange one, 1.110 would send the long-lived access token itself), ``get_api_base`` with the address that the
+exchange named (1.110 would ask GitHub's user endpoint on each request). Without a valid token a request fails
+at once and says why, and a registration goes through: LiteLLM only wants to see that there is a token, and
+would otherwise drop the model for good. Whatever else that module may come to do, its HTTP client refuses to
+work on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..keeper import Keeper
+
+PLACEHOLDER = "no-copilot-token-yet"
+_KNOWN = {"get_access_token", "get_api_key", "get_api_base"}
+_CLIENTS = ("get_httpx_client", "_get_httpx_client")
+
+
+class Guard:
+    """``guarded`` and ``unguarded`` name what was found and what was not; ``unknown`` is what is new there."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.guarded: list[str] = []
+        self.unguarded: list[str] = []
+        self.unknown: list[str] = []
+        self._registering = threading.local()  # LiteLLM runs parts of requests in other threads
+
+    @contextlib.contextmanager
+    def registering(self) -> Iterator[None]:
+        """While this is open, this thread registers models, and runs no request."""
+        outer = getattr(self._registering, "now", False)
+        self._registering.now = True
+        try:
+            yield
+        finally:
+            self._registering.now = outer
+
+    @property
+    def keeps_registrations(self) -> bool:
+        """Whether a model can be registered without a token."""
+        return "get_api_key" in self.guarded
+
+    def install(self) -> None:
+        """Take over what is there. Never raises."""
+        try:
+            from litellm.llms.github_copilot import authenticator as module
+        except ImportError:
+            self.unguarded.append("litellm.llms.github_copilot.authenticator")
+            return
+        login = getattr(module, "Authenticator", None)
+        for name, ours in (("get_api_key", self._get_api_key), ("get_api_base", self._get_api_base)):
+            if callable(getattr(login, name, None)):
+                setattr(login, name, _method(ours))
+                self.guarded.append(name)
+            else:
+                self.unguarded.append(name)
+        clients = [name for name in _CLIENTS if callable(getattr(module, name, None))]
+        for name in clients:
+            setattr(module, name, _off_the_loop(getattr(module, name)))
+        (self.guarded if clients else self.unguarded).append("HTTP client")
+        self.unknown = sorted(name for name in vars(login or object) if name[0] != "_" and name not in _KNOWN)
+
+    def _get_api_key(self) -> str:
+        token = self.keeper.current()
+        if token is not None:
+            return token
+        if getattr(self._registering, "now", False):
+            return PLACEHOLDER
+        raise _unavailable(self.keeper.problem)
+
+    def _get_api_base(self) -> str | None:
+        return self.keeper.api_base()
+
+
+def _method(ours: Callable[[], Any]) -> Callable[[Any], Any]:
+    return lambda _authenticator: ours()
+
+
+def _off_the_loop(client: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(*args: Any, **named: Any) -> Any:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return client(*args, **named)
+        raise _unavailable("LiteLLM would have asked GitHub on its event loop")
+
+    return guarded
+
+
+def _unavailable(reason: str) -> Exception:
+    """A BadRequestError because that is what comes out of LiteLLM wherever in a request it is raised, and because
+    it puts no model into cooldown, whose own error would hide the reason.
+    """
+    import litellm
+
+    error: Exception = litellm.BadRequestError(f"GitHub Copilot is not available: {reason}", "", "github_copilot")
+    return error

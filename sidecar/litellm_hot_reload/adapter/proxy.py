@@ -1,0 +1,102 @@
+"""The LiteLLM proxy around the router: its version, its callbacks, its secrets, and a page of its own for ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..keeper import Keeper
+from .provider import Guard
+
+log = logging.getLogger("copilot_hook")
+
+STATE_PATH = "/copilot_hook"
+
+
+class Knowledge:
+    """What the hook found of LiteLLM, and what it could not protect: for the log and for ``doctor``."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.version = litellm_version()
+        self.follows = ""
+        self.refusals = False
+        self.user_agent = "as LiteLLM sends it"
+        self.notes: list[str] = []
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON types. No secret."""
+        return {
+            "litellm": self.version,
+            "follows": self.follows,
+            "guarded": self.guard.guarded,
+            "unguarded": self.guard.unguarded,
+            "unknown": self.guard.unknown,
+            "refusals_noticed": self.refusals,
+            "user_agent": self.user_agent,
+            "notes": self.notes,
+        }
+
+    def line(self) -> str:
+        """One line for the log."""
+        follows = f"models by {self.follows}" if self.follows else "models are NOT followed: its router is not known"
+        parts = [f"LiteLLM {self.version}: {follows}", f"guarded: {', '.join(self.guard.guarded) or 'nothing'}"]
+        if self.guard.unguarded:
+            parts.append(f"NOT guarded: {', '.join(self.guard.unguarded)}; LiteLLM does that by itself")
+        if self.guard.unknown:
+            parts.append(f"new there: {', '.join(self.guard.unknown)}")
+        parts.append("refused tokens are noticed" if self.refusals else "refused tokens are NOT noticed")
+        return "; ".join([*parts, f"user-agent: {self.user_agent}", *self.notes])
+
+
+def litellm_version() -> str:
+    """The installed version, "unknown" when nothing tells it."""
+    try:
+        return version("litellm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def listen(keeper: Keeper, knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:
+    """Register the callbacks, after LiteLLM has set its own. Never raises."""
+    try:
+        import litellm
+
+        from .callbacks import Refusals, UserAgent, openai_doubles_user_agent
+
+        litellm.callbacks.append(Refusals(refused))
+        knowledge.refusals = True
+        if openai_doubles_user_agent():
+            litellm.callbacks.append(UserAgent())
+            knowledge.user_agent = "spelled so that the OpenAI client's own is replaced"
+    except Exception as error:
+        knowledge.notes.append(f"callbacks: {type(error).__name__}")
+        log.exception("LiteLLM's callbacks are not as they are known")
+
+
+def show(proxy: Any, state: Callable[[], dict[str, Any]], knowledge: Knowledge) -> None:
+    """Serve ``state()`` at STATE_PATH to whoever has LiteLLM's key. Never raises."""
+    try:
+        from fastapi import Depends
+
+        proxy.app.add_api_route(
+            STATE_PATH, state, methods=["GET"], include_in_schema=False, dependencies=[Depends(proxy.user_api_key_auth)]
+        )
+        # Before whatever LiteLLM may have mounted over all paths.
+        proxy.app.router.routes.insert(0, proxy.app.router.routes.pop())
+    except Exception as error:
+        knowledge.notes.append(f"{STATE_PATH}: {type(error).__name__}")
+        log.exception("%s cannot be served", STATE_PATH)
+
+
+def resolved(proxy: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with every ``os.environ/…`` in it looked up as LiteLLM does it. Blocks where a secret manager is
+    asked. Raises whatever that raises.
+    """
+    look_up = getattr(getattr(proxy, "proxy_config", None), "_check_for_os_environ_vars", None)
+    if not callable(look_up):
+        raise LookupError("this LiteLLM does not resolve os.environ/… as the ones that are known")
+    found = look_up(config=config)
+    return found if isinstance(found, dict) else config

@@ -1,0 +1,224 @@
+"""Adds, replaces and removes the models of a running LiteLLM: one class for each generation of its router.
+
+``Entrypoints``  ``apply(ChangeSet)`` and ``registry()``, documented since 1.109
+``Members``      the methods and lists of the router itself, before that
+
+Every change runs without an await, and so is whole for all other requests of the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+Entry = dict[str, Any]
+
+
+class Refused(Exception):
+    """LiteLLM does not take an entry; the router is as it was."""
+
+
+class Router(Protocol):
+    """What the follower asks of a router, whichever generation it is of."""
+
+    how: str
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """The models as LiteLLM has them, ``model_info.id`` in each."""
+
+    def version(self) -> object:
+        """Equal for as long as the models are; None when LiteLLM does not tell."""
+
+    def put(self, entry: Entry) -> bool:
+        """Add the entry, or replace the one of its id; whether that changed anything. Raises Refused."""
+
+    def remove(self, key: str) -> None:
+        """Remove what has this id, however often it is there."""
+
+    def settle(self) -> None:
+        """After changes: bring LiteLLM's own lists of names in step."""
+
+    def stable_id(self, entry: Entry) -> str:
+        """The id that LiteLLM gives an entry of a config that has none."""
+
+    def end_cooldowns(self, keys: Iterable[str]) -> None:
+        """Let these models serve again at once."""
+
+
+def find(proxy: Any) -> Router | None:
+    """The adapter that fits the router of ``proxy``, LiteLLM's ``proxy_server``; None when none does."""
+    router = proxy.llm_router
+    for generation in (Entrypoints, Members):
+        if all(callable(getattr(type(router), name, None)) for name in generation.needs):
+            return generation(proxy, router)
+    return None
+
+
+def id_of(item: Mapping[str, Any]) -> Any:
+    """``model_info.id`` of an entry, be it a dictionary or LiteLLM's own type."""
+    info = item.get("model_info") or {}
+    return info.get("id") if isinstance(info, dict) else getattr(info, "id", None)
+
+
+def _deployment(entry: Entry) -> Any:
+    from litellm.types.router import Deployment
+
+    try:
+        return Deployment(**copy.deepcopy(entry))
+    except Exception as error:
+        raise Refused(" ".join(str(error).split())) from None
+
+
+def _same(present: Any, deployment: Any) -> bool:
+    """Whether the router has this already, as LiteLLM itself compares."""
+    return present is not None and all(
+        getattr(present, part) == getattr(deployment, part) for part in ("model_name", "litellm_params", "model_info")
+    )
+
+
+@contextlib.contextmanager
+def _prices_replaced(entry: Entry) -> Any:
+    """LiteLLM only ever adds to what it knows of a model: the price of a tier that is gone would live on, and it
+    keeps ``responses`` for a model that it once knew as such. Gives a function to call when it took the entry.
+    """
+    import litellm
+
+    key, backend = entry["model_info"]["id"], entry["litellm_params"]["model"]
+    mode = entry["model_info"].get("mode")
+    if mode and (litellm.model_cost.get(backend) or {}).get("mode", mode) != mode:
+        litellm.register_model({backend: {"mode": mode}})
+    known, taken = litellm.model_cost.pop(key, None), []
+    try:
+        yield lambda: taken.append(True)
+    finally:
+        if not taken and known is not None:
+            litellm.model_cost[key] = known
+
+
+class Entrypoints:
+    """LiteLLM 1.109 and later."""
+
+    needs = ("apply", "registry", "health")
+    how = "registry() and apply()"
+
+    def __init__(self, proxy: Any, router: Any) -> None:
+        from litellm.router_api import ChangeSet, deployment_id
+
+        self._proxy, self._router = proxy, router
+        self._changes, self._deployment_id = ChangeSet, deployment_id
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        return list(self._router.registry().all())
+
+    def version(self) -> object:
+        return self._router.registry().version
+
+    def put(self, entry: Entry) -> bool:
+        deployment, key = _deployment(entry), entry["model_info"]["id"]
+        if _same(self._router.registry().deployment(key), deployment):
+            return False
+        with _prices_replaced(entry) as took:
+            if self._router.apply(self._changes(upsert=[deployment])).upserted[0] is None:
+                raise Refused("see LiteLLM's own message above")
+            took()
+        return True
+
+    def remove(self, key: str) -> None:
+        self._router.apply(self._changes(delete=[key]))
+        rest = self.entries()
+        if not any(id_of(item) == key for item in rest):
+            return
+        # Its index knows one place for each id; a config may contain the same id twice. This builds all anew.
+        self._router.set_model_list([copy.deepcopy(dict(item)) for item in rest if id_of(item) != key])
+
+    def settle(self) -> None:
+        registry = self._router.registry()
+        names, backends = registry.names(kind="deployment_names"), [_backend_of(item) for item in registry.all()]
+        # LiteLLM lets requests through to whatever stands here, and only ever adds to it. Where it is no longer the
+        # live list that it is documented to be, a removed model answers "no deployments" instead of "invalid".
+        with contextlib.suppress(TypeError):
+            if list(names) != backends:
+                names[:] = backends
+        self._proxy.llm_model_list = registry.deployments()
+
+    def stable_id(self, entry: Entry) -> str:
+        return str(self._deployment_id(model_group=entry["model_name"], litellm_params=entry["litellm_params"]))
+
+    def end_cooldowns(self, keys: Iterable[str]) -> None:
+        health = self._router.health()
+        for key in keys:
+            health.store.delete_cache(health.cooldowns.get_cooldown_cache_key(key))
+
+
+class Members:
+    """LiteLLM before 1.109."""
+
+    needs = ("upsert_deployment", "delete_deployment", "get_deployment", "get_model_list")
+    how = "upsert_deployment() and delete_deployment()"
+
+    def __init__(self, proxy: Any, router: Any) -> None:
+        self._proxy, self._router = proxy, router
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        return list(self._router.model_list)
+
+    def version(self) -> object:
+        return None
+
+    def put(self, entry: Entry) -> bool:
+        deployment, key = _deployment(entry), entry["model_info"]["id"]
+        present = self._router.get_deployment(model_id=key)
+        if _same(present, deployment):
+            return False
+        with _prices_replaced(entry) as took:
+            # LiteLLM 1.82 takes a new price for no change at all, unless the old entry is gone.
+            if present is not None:
+                self.remove(key)
+            try:
+                taken = self._router.upsert_deployment(deployment) is not None
+            except Exception as error:
+                self._restore(present)
+                raise Refused(" ".join(str(error).split())) from None
+            if not taken:
+                self._restore(present)
+                raise Refused("see LiteLLM's own message above")
+            took()
+        return True
+
+    def _restore(self, present: Any) -> None:
+        if present is not None:
+            self._router.upsert_deployment(present)
+
+    def remove(self, key: str) -> None:
+        router = self._router
+        names = {item.get("model_name") for item in router.model_list if id_of(item) == key}
+        # Its index knows one place for each id; a config may hold the same id twice.
+        while places := [number for number, item in enumerate(router.model_list) if id_of(item) == key]:
+            router.model_id_to_deployment_index_map[key] = places[-1]
+            router.delete_deployment(id=key)
+            if len([item for item in router.model_list if id_of(item) == key]) == len(places):
+                raise Refused(f"LiteLLM does not let go of {key}")
+        for name in names:
+            if not router.get_model_list(model_name=name):
+                router.model_names.discard(name)
+
+    def settle(self) -> None:
+        # LiteLLM lets requests through to whatever stands here, and only ever adds to it.
+        self._router.deployment_names[:] = [_backend_of(item) for item in self._router.model_list]
+        self._proxy.llm_model_list = self._router.get_model_list()
+
+    def stable_id(self, entry: Entry) -> str:
+        make = getattr(self._router, "generate_model_id", None) or self._router._generate_model_id
+        return str(make(model_group=entry["model_name"], litellm_params=entry["litellm_params"]))
+
+    def end_cooldowns(self, keys: Iterable[str]) -> None:
+        cooldowns = self._router.cooldown_cache
+        for key in keys:
+            cooldowns.cache.delete_cache(f"deployment:{key}:cooldown")
+
+
+def _backend_of(item: Mapping[str, Any]) -> Any:
+    params = item.get("litellm_params") or {}
+    return params.get("model") if isinstance(params, dict) else getattr(params, "model", None)

@@ -1,0 +1,76 @@
+"""Reads a LiteLLM config as LiteLLM does: the file, what it includes, and ``os.environ/…`` looked up.
+
+Unlike the models file it is the user's own and holds entries of any provider, so nothing in it is judged here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .watched import Watched
+
+Entry = dict[str, Any]
+_LIVE = ("model_list", "include")
+
+
+class ConfigFile:
+    """``entries`` is the ``model_list`` of the last good config, None before there was one; ``settings`` is
+    everything else in it.
+    """
+
+    def __init__(self, path: Path, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self.path, self._resolve = path, resolve
+        self.entries: list[Entry] | None = None
+        self.settings: dict[str, Any] = {}
+        self.files: list[Path] = [path]
+        self._watched = Watched(f"the config {path}", lambda: self.files, self._load)
+
+    @property
+    def problem(self) -> str:
+        return self._watched.problem
+
+    def look(self) -> None:
+        """Read the config if one of its files changed. Never raises."""
+        self._watched.look()
+
+    def _load(self) -> None:
+        files: list[Path] = []
+        raw = read(self.path, files)
+        entries = self._resolve({"model_list": copy.deepcopy(raw.get("model_list") or [])})["model_list"]
+        for entry in entries:
+            if not _is_entry(entry):
+                raise ValueError(f"an item of model_list needs a model_name and litellm_params.model: {entry!r:.60}")
+        self.entries, self.files = entries, files
+        self.settings = {key: value for key, value in raw.items() if key not in _LIVE}
+
+
+def read(path: Path, files: list[Path]) -> dict[str, Any]:
+    """The mapping in ``path`` with its includes merged in: lists are appended, other values replace the including
+    file's. Adds every file that was read to ``files``. Raises OSError, ValueError, yaml.YAMLError.
+    """
+    if path in files:
+        raise ValueError(f"{path} includes itself")
+    files.append(path)
+    content = yaml.safe_load(path.read_bytes())
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a mapping")
+    included = content.get("include") or []
+    for name in included if isinstance(included, list) else [included]:
+        for key, value in read(path.parent / str(name), files).items():
+            if isinstance(value, list) and isinstance(content.get(key), list):
+                content[key] = [*content[key], *value]
+            elif key != "include":
+                content[key] = value
+    return content
+
+
+def _is_entry(entry: Any) -> bool:
+    params = entry.get("litellm_params") if isinstance(entry, dict) else None
+    return isinstance(params, dict) and bool(params.get("model")) and isinstance(entry.get("model_name"), str)

@@ -1,0 +1,223 @@
+"""Keeps a router in step with the models file and, if asked to, with LiteLLM's own config.
+
+It compares what the files want with what the router really has, and does not merely react to changes: what
+LiteLLM dropped comes back. It hands control back to requests after each model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .adapter import routers
+from .adapter.provider import Guard
+from .adapter.proxy import Knowledge
+from .adapter.routers import Refused, Router, id_of
+from .config_file import ConfigFile
+from .models_file import ModelsFile, is_managed
+
+log = logging.getLogger("copilot_hook")
+
+POLL = 1.0
+RETRY_REFUSED = 60.0
+FORGET_RESTING = 10.0
+
+Entry = dict[str, Any]
+
+
+class Follower:
+    """``proxy`` is LiteLLM's ``proxy_server`` module."""
+
+    def __init__(
+        self, proxy: Any, guard: Guard, knowledge: Knowledge, models: ModelsFile | None, config: ConfigFile | None
+    ) -> None:
+        self.proxy, self.guard, self.knowledge = proxy, guard, knowledge
+        self.models, self.config = models, config
+        self._router: Router | None = None
+        self._routed: object = None
+        self._applied: dict[str, Entry] = {}
+        self._refused: dict[str, tuple[Entry, float]] = {}
+        self._conflicts: frozenset[str] = frozenset()
+        self._in_config: dict[str, Entry] | None = None
+        self._loaded_settings: dict[str, Any] = {}
+        self._restart_for: tuple[str, ...] = ()
+        self._settled: object = None
+        self._resting: dict[str, float] = {}
+        self._waiting = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        while True:
+            try:
+                await self.turn()
+            except Exception:
+                log.exception("following failed unexpectedly; continuing")
+            await asyncio.sleep(POLL)
+
+    def look(self) -> None:
+        """Read the files that changed. Blocks; never raises."""
+        for source in (self.models, self.config):
+            if source is not None:
+                source.look()
+
+    async def turn(self) -> None:
+        """Read the files if they changed, then bring the router in step with them."""
+        await asyncio.to_thread(self.look)
+        router = self.router()
+        if router is None:
+            return
+        self.release()
+        wanted = self.models.wanted if self.models else None
+        entries = self.config.entries if self.config else None
+        state = (id(wanted), id(entries), router.version())
+        if state == self._settled and state[2] is not None and not self._refused and not self._waiting:
+            return
+        touched = self._waiting = False
+        if self.config is not None and entries is not None:
+            touched = await self._follow_config(router, self.config, entries, owned=wanted is None)
+        if wanted is not None:
+            touched = await self._follow_models(router, wanted) or touched
+        if touched:
+            router.settle()
+        self._settled = (state[0], state[1], router.version())
+
+    def router(self) -> Router | None:
+        """The adapter to LiteLLM's router, None while there is none or none that is known."""
+        current = getattr(self.proxy, "llm_router", None)
+        if current is None:
+            return None
+        if current is not self._routed:
+            self._router, self._routed = routers.find(self.proxy), current
+            self.knowledge.follows = self._router.how if self._router else ""
+            self._applied.clear()
+        return self._router
+
+    def rest(self, key: str | None) -> None:
+        """LiteLLM takes this model out of service for a while, for a token that was refused."""
+        if key is not None:
+            self._resting[key] = time.monotonic() + FORGET_RESTING
+
+    def release(self) -> None:
+        """Put models back in service that only the refused token was to blame for. On the event loop."""
+        if not self._resting or self.guard.keeper.is_refused():
+            return
+        router, now = self.router(), time.monotonic()
+        if router is not None:
+            router.end_cooldowns(list(self._resting))
+        # A failure that is told late may take the model out again.
+        self._resting = {key: until for key, until in self._resting.items() if until > now}
+
+    def state(self) -> dict[str, Any]:
+        """What is followed, as JSON types."""
+        return {
+            "models_file": str(self.models.path) if self.models else None,
+            "models": len(self.models.wanted) if self.models and self.models.wanted is not None else None,
+            "models_problem": self.models.problem if self.models else "",
+            "config": str(self.config.path) if self.config else None,
+            "config_problem": self.config.problem if self.config else "",
+            "restart_for": list(self._restart_for),
+            "refused": sorted(str(entry["model_name"]) for entry, _ in self._refused.values()),
+        }
+
+    async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
+        """Apply the difference between the models file and the router; whether there was one."""
+        listed, touched = router.entries(), False
+        own_names = {item.get("model_name") for item in listed if not is_managed(id_of(item))}
+        conflicts = frozenset(key for key, entry in wanted.items() if entry["model_name"] in own_names)
+        for key in conflicts - self._conflicts:
+            log.info("%s stays as config.yaml has it; the catalog's entry is skipped", wanted[key]["model_name"])
+        self._conflicts = conflicts
+        present = {id_of(item): str(item.get("model_name")) for item in listed if is_managed(id_of(item))}
+        copies = Counter(id_of(item) for item in listed)
+        for key in [key for key in present if key not in wanted or key in conflicts]:
+            touched = self._remove(router, key, present[key]) or touched
+            await asyncio.sleep(0)
+        for key, entry in wanted.items():
+            if key in conflicts or (key in present and copies[key] == 1 and self._applied.get(key) is entry):
+                continue
+            if copies[key] > 1:
+                log.warning("%s is in LiteLLM's config too; the models file owns it", entry["model_name"])
+            touched = self._put(router, key, entry, known=key in present, twice=copies[key] > 1) or touched
+            await asyncio.sleep(0)
+        return touched
+
+    async def _follow_config(self, router: Router, config: ConfigFile, entries: list[Entry], *, owned: bool) -> bool:
+        """Apply what has changed in LiteLLM's config since it loaded it; whether anything had.
+
+        ``owned`` is whether managed entries in it are its own, there being no models file.
+        """
+        wanted = {key: entry for key, entry in self._with_ids(router, entries) if owned or not is_managed(key)}
+        if self._in_config is None:
+            # LiteLLM has loaded these itself.
+            self._in_config, self._loaded_settings = wanted, config.settings
+            return False
+        self._say_what_needs_a_restart(config)
+        before, touched = self._in_config, False
+        names = {id_of(item): str(item.get("model_name")) for item in router.entries()}
+        # New ones first, so that a name that stays is served without a break.
+        for key, entry in wanted.items():
+            if before.get(key) != entry and self._put(router, key, entry, known=key in names):
+                touched = True
+                await asyncio.sleep(0)
+        for key in [key for key in before if key not in wanted]:
+            if key in names:
+                touched = self._remove(router, key, names[key]) or touched
+                await asyncio.sleep(0)
+            elif key not in self._refused:
+                log.warning("%s cannot be found in LiteLLM; a restart removes it", before[key]["model_name"])
+        self._in_config = {key: entry for key, entry in wanted.items() if key not in self._refused}
+        return touched
+
+    def _with_ids(self, router: Router, entries: list[Entry]) -> list[tuple[str, Entry]]:
+        found = []
+        for entry in entries:
+            info = entry.get("model_info") or {}
+            key = str(info["id"]) if info.get("id") else router.stable_id(entry)
+            found.append((key, {**entry, "model_info": {**info, "id": key}}))
+        return found
+
+    def _say_what_needs_a_restart(self, config: ConfigFile) -> None:
+        loaded, now = self._loaded_settings, config.settings
+        changed = tuple(sorted(key for key in loaded.keys() | now.keys() if loaded.get(key) != now.get(key)))
+        if changed != self._restart_for:
+            self._restart_for = changed
+            if changed:
+                log.warning("changed in %s, needs a restart of LiteLLM: %s", config.path, ", ".join(changed))
+
+    def _remove(self, router: Router, key: str, name: str) -> bool:
+        self._applied.pop(key, None)
+        try:
+            router.remove(key)
+        except Refused as error:
+            log.warning("%s", error)
+            return False
+        log.info("removed %s", name)
+        return True
+
+    def _put(self, router: Router, key: str, entry: Entry, *, known: bool, twice: bool = False) -> bool:
+        refused, again = self._refused.get(key, (None, 0.0))
+        if refused == entry and time.monotonic() < again:
+            return False
+        if not self.guard.keeps_registrations and self.guard.keeper.current() is None:
+            self._waiting = True
+            return False
+        try:
+            with self.guard.registering():
+                if twice:
+                    router.remove(key)
+                changed = router.put(entry)
+        except Exception as error:
+            if refused != entry:
+                log.warning("LiteLLM refuses %s: %.300s", entry["model_name"], error)
+            self._refused[key] = (entry, time.monotonic() + RETRY_REFUSED)
+            return False
+        self._applied[key] = entry
+        self._refused.pop(key, None)
+        if changed:
+            log.info("%s %s", "updated" if known else "added", entry["model_name"])
+        return changed

@@ -1,0 +1,249 @@
+"""Keeps a valid Copilot token, once for all workers of the machine, in a thread of its own.
+
+LiteLLM by itself would fetch the token on its event loop, where all traffic of the worker waits for it. The
+thread renews it ahead of its end, and at once when Copilot refuses it before that (``refused``): a seat that
+was moved, a plan that changed, or trouble at GitHub.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from . import exchange
+from .record import Failure, Record, Shared
+
+log = logging.getLogger("copilot_hook")
+
+POLL = 1.0
+FETCHING = "the Copilot token is being fetched; try again in a moment"
+EXCHANGE_DEADLINE = 30.0
+MAX_ANSWER = 2**20
+PLACE_HINT = "let GITHUB_COPILOT_API_KEY_FILE name a place for it"
+
+
+class Keeper:
+    """The token of one worker. ``problem`` says why there is none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        # Not Path.expanduser: it raises for a user without a home, as containers have.
+        self.directory = Path(
+            os.path.expanduser(environ.get("GITHUB_COPILOT_TOKEN_DIR") or "~/.config/litellm/github_copilot")
+        )
+        self.token_files = (
+            self.directory / (environ.get("GITHUB_COPILOT_ACCESS_TOKEN_FILE") or "access-token"),
+            self.directory / exchange.JSON_FILE,
+        )
+        self.shared = Shared(self.directory / (environ.get("GITHUB_COPILOT_API_KEY_FILE") or "api-key.json"))
+        self.url = (environ.get("GITHUB_COPILOT_API_KEY_URL") or exchange.EXCHANGE_URL).strip()
+        self.plain_http = exchange.is_true(environ.get("COPILOT_INSECURE_HTTP"))
+        self.own_base = self._checked_base(environ.get("GITHUB_COPILOT_API_BASE") or "")
+        self.headers = {
+            "accept": "application/json",
+            "editor-version": environ.get("COPILOT_EDITOR_VERSION") or "vscode/1.104.1",
+            "editor-plugin-version": environ.get("COPILOT_EDITOR_PLUGIN_VERSION") or "copilot-chat/0.31.1",
+            "copilot-integration-id": environ.get("COPILOT_INTEGRATION_ID") or "vscode-chat",
+            "user-agent": environ.get("COPILOT_USER_AGENT") or "GitHubCopilotChat/0.31.1",
+        }
+        self.problem = FETCHING
+        self.first_turn_done = threading.Event()
+        self.on_renewed: Callable[[], None] = lambda: None
+        self._wake = threading.Event()
+        self._refused_token = ""
+        self._failures = 0
+        self._not_before = 0.0
+        self._failed_login = ""
+        self._said = ""
+        self._known = ""
+
+    def current(self) -> str | None:
+        """The Copilot token, None when there is no valid one."""
+        record = self.shared.read()
+        return record.token if record and record.expires_at > time.time() else None
+
+    def api_base(self) -> str | None:
+        """Copilot's address for this plan: what the exchange named, or what the user set, or None."""
+        record = self.shared.read()
+        return (record.api_base if record else None) or self.own_base or None
+
+    def refused(self, requested_at: float) -> None:
+        """Copilot refused (401) a request of this moment, Unix time: renew, unless that has happened since."""
+        record = self.shared.read()
+        if record is not None and requested_at >= record.obtained_at:
+            self._refused_token = record.token
+            self._wake.set()
+
+    def run(self) -> None:
+        """The thread: look once a second whether the token is due, for ever."""
+        while True:
+            try:
+                self.turn()
+            except Exception:
+                log.exception("renewing the Copilot token failed unexpectedly; continuing")
+            self.first_turn_done.set()
+            self._wake.wait(POLL)
+            self._wake.clear()
+
+    def turn(self) -> None:
+        """Renew the token if it is due and nothing speaks against trying now."""
+        self._notice_renewal()
+        access_token = self._access_token()
+        if access_token is None:
+            return
+        if not self._due(access_token):
+            self._failures, self._failed_login, self.problem = 0, "", FETCHING
+            return
+        login = exchange.fingerprint(access_token)
+        if login != self._failed_login:
+            self._failures, self.problem = 0, FETCHING
+        elif time.monotonic() < self._not_before:
+            return
+        if self._others_failed(login):
+            return
+        try:
+            with self.shared.alone() as alone:
+                if alone and self._due(access_token):
+                    self._exchange(access_token)
+        except OSError as error:
+            self._failed(login, f"{self.shared.file} cannot be written ({error.strerror}): {PLACE_HINT}", 60)
+        except Exception as error:
+            self._failed(login, f"the exchange failed unexpectedly ({type(error).__name__})", 60)
+        self._notice_renewal()
+
+    def _notice_renewal(self) -> None:
+        """Tell whoever waits for it that there is another token, whichever worker fetched it."""
+        record = self.shared.read()
+        token = exchange.fingerprint(record.token) if record else ""
+        if token != self._known:
+            self._known = token
+            if token:
+                self.on_renewed()
+
+    def _due(self, access_token: str) -> bool:
+        """Whether the Copilot token is missing, near its end, refused by Copilot, or another login's."""
+        record, now = self.shared.read(), time.time()
+        if record is None or now >= record.renew_at or record.login != exchange.fingerprint(access_token):
+            return True
+        return self._is_refused(record) and now >= record.obtained_at + exchange.renewal_pause(record.refusals)
+
+    def is_refused(self) -> bool:
+        """Whether Copilot has refused the token that we have."""
+        return self._is_refused(self.shared.read())
+
+    def _is_refused(self, record: Record | None) -> bool:
+        return record is not None and record.token == self._refused_token
+
+    def _exchange(self, access_token: str) -> None:
+        login = exchange.fingerprint(access_token)
+        if not self.url.startswith("https://") and not self.plain_http:
+            self._failed(login, "GITHUB_COPILOT_API_KEY_URL is not https and COPILOT_INSECURE_HTTP is not true", 60)
+            return
+        content, deadline = b"", time.monotonic() + EXCHANGE_DEADLINE
+        headers = {**self.headers, "authorization": f"token {access_token}"}
+        try:
+            with (
+                httpx.Client(timeout=httpx.Timeout(10, connect=5), follow_redirects=False) as client,
+                client.stream("GET", self.url, headers=headers) as answer,
+            ):
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER or time.monotonic() > deadline:
+                        raise httpx.ReadTimeout("an answer without an end")
+        except httpx.HTTPError as error:
+            # Where nothing listens, nobody is bothered by another look.
+            wait = 1 if isinstance(error, httpx.ConnectError) else 2
+            self._failed(login, f"GitHub does not answer ({type(error).__name__})", wait)
+            return
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+        body = body if isinstance(body, dict) else {}
+        if answer.status_code == 200 and isinstance(body.get("token"), str) and body["token"]:
+            self._keep(body, answer.headers.get("date", ""), login)
+            return
+        fields = {name.lower(): value for name, value in answer.headers.items()}
+        self._failed(login, *exchange.meaning(answer.status_code, fields, body, self._failures, time.time()))
+
+    def _keep(self, body: Mapping[str, Any], date: str, login: str) -> None:
+        now, before = time.time(), self.shared.read()
+        life = exchange.lifetime(body, date, now)
+        endpoints = body.get("endpoints")
+        named = endpoints.get("api") if isinstance(endpoints, dict) else None
+        if named is not None and not exchange.may_be_sent_a_token(named, self.own_base, self.plain_http):
+            log.warning("GitHub names %.100r as Copilot's address, not a known Copilot host; it is not used", named)
+            named = None
+        refused = before is not None and self._is_refused(before)
+        self.shared.write(
+            Record(
+                body["token"],
+                now + life.ends_in,
+                now + life.renew_in * random.uniform(0.9, 1.0),
+                now,
+                login,
+                named or self.own_base or None,
+                before.refusals + 1 if before is not None and refused else 0,
+            )
+        )
+        if refused:
+            log.warning("Copilot refused the token before its end; it has been renewed")
+        self._say("the Copilot token is fresh")
+
+    def _failed(self, login: str, problem: str, wait: float) -> None:
+        self._failures += 1
+        self._failed_login, self._not_before = login, time.monotonic() + wait
+        self.problem = problem
+        self._say(f"no new Copilot token: {problem}")
+        self.shared.share_failure(Failure(login, time.time() + wait, self._failures, problem))
+
+    def _others_failed(self, login: str) -> bool:
+        """Whether another worker knows that this is not the time to try; then its reason is ours."""
+        failure = self.shared.failure()
+        if failure is None or failure.login != login:
+            return False
+        wait = failure.until - time.time()
+        self._failures, self.problem = failure.count, failure.problem
+        if not 0 < wait <= 100_000:
+            return False
+        self._failed_login, self._not_before = login, time.monotonic() + wait
+        return True
+
+    def _say(self, text: str) -> None:
+        """Log a state once, not at every attempt."""
+        if text != self._said:
+            self._said = text
+            log.info("%s", text)
+
+    def _access_token(self) -> str | None:
+        for path in self.token_files:
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.problem = f"the access token file {path} cannot be read: {error.strerror}"
+                self._say(self.problem)
+                return None
+            token = exchange.access_token_in(data, is_json=path.suffix == ".json")
+            if token is not None:
+                return token
+        self.problem = "nobody has logged in to GitHub yet: `docker compose run --rm login`"
+        self._say(f"waiting for a login: no access token in {self.directory}")
+        return None
+
+    def _checked_base(self, text: str) -> str:
+        """GITHUB_COPILOT_API_BASE, if it is an address at all that may be sent a token."""
+        base = text.strip().rstrip("/")
+        if base and not exchange.may_be_sent_a_token(base, base, self.plain_http):
+            log.warning("GITHUB_COPILOT_API_BASE is not an https address; it is not used")
+            return ""
+        return base

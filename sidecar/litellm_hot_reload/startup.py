@@ -1,0 +1,113 @@
+"""Starts the hook in one worker of LiteLLM, and never keeps LiteLLM from starting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .adapter import proxy as proxy_adapter
+from .adapter.provider import Guard
+from .config_file import ConfigFile
+from .follower import Follower
+from .keeper import Keeper
+from .models_file import ModelsFile
+from .watched import is_mounted_alone
+
+log = logging.getLogger("copilot_hook")
+
+DEFAULT_MODELS_FILE = "/shared/copilot_models.yaml"
+FIRST_TOKEN_WAIT = 5.0
+RELEASE_AFTER = 0.05
+
+
+async def start() -> None:
+    """Start following in this worker. Never raises: LiteLLM would not start."""
+    _configure_log()
+    try:
+        await _start(os.environ)
+    except Exception:
+        log.exception("the hook could not start; LiteLLM serves what its configuration contains")
+
+
+async def _start(environ: Mapping[str, str]) -> None:
+    from litellm.proxy import proxy_server
+
+    keeper = Keeper(environ)
+    guard = Guard(keeper)
+    guard.install()
+    knowledge = proxy_adapter.Knowledge(guard)
+    follower = Follower(proxy_server, guard, knowledge, *_sources(environ, proxy_server))
+    keeper.shared.forget_failure()
+    threading.Thread(target=keeper.run, name="copilot-token", daemon=True).start()
+    # LiteLLM loads the config next: what is in it now is what it will have.
+    await asyncio.to_thread(follower.look)
+    await asyncio.to_thread(keeper.first_turn_done.wait, FIRST_TOKEN_WAIT)
+    loading = contextlib.ExitStack()
+    loading.enter_context(guard.registering())
+    loop = asyncio.get_running_loop()
+    keeper.on_renewed = lambda: _soon(loop, follower)
+    # The loop only keeps weak references to its tasks; the keeper's thread keeps the follower.
+    follower.task = loop.create_task(_follow(follower, loading))
+    for source in (follower.models, follower.config):
+        if source is not None:
+            if is_mounted_alone(source.path):
+                log.warning(
+                    "%s is mounted as a single file and can never change here: mount its directory, no subPath",
+                    source.path,
+                )
+            log.info("following %s", source.path)
+
+
+def _sources(environ: Mapping[str, str], proxy: Any) -> tuple[ModelsFile | None, ConfigFile | None]:
+    """What is followed: the models file, LiteLLM's own config, or both."""
+    config = environ.get("COPILOT_FOLLOW_CONFIG") or environ.get("CONFIG_FILE")
+    models = environ.get("COPILOT_MODELS_FILE") or (None if config else DEFAULT_MODELS_FILE)
+    return (
+        ModelsFile(Path(models)) if models else None,
+        ConfigFile(Path(config), lambda raw: proxy_adapter.resolved(proxy, raw)) if config else None,
+    )
+
+
+async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
+    """Let LiteLLM load its configuration, registering whatever it contains, then follow."""
+    proxy, keeper, knowledge = follower.proxy, follower.guard.keeper, follower.knowledge
+    with loading:
+        while proxy.llm_router is None:
+            await asyncio.sleep(0.05)
+    loop = asyncio.get_running_loop()
+
+    def refused(key: str | None, requested_at: float) -> None:
+        follower.rest(key)
+        keeper.refused(requested_at)
+        # LiteLLM takes the model out of service after it has told us; for an older token that is no reason.
+        loop.call_later(RELEASE_AFTER, follower.release)
+
+    proxy_adapter.listen(keeper, knowledge, refused)
+    proxy_adapter.show(proxy, lambda: {**knowledge.as_dict(), **follower.state()}, knowledge)
+    follower.router()
+    log.info("%s", knowledge.line())
+    # What LiteLLM has loaded stays: going through all of it, as a full collection does, takes half a second.
+    gc.freeze()
+    await follower.run()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, follower: Follower) -> None:
+    with contextlib.suppress(RuntimeError):  # the worker is shutting down
+        loop.call_soon_threadsafe(follower.release)
+
+
+def _configure_log() -> None:
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s copilot-hook[%(process)d] %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False

@@ -50,18 +50,23 @@ MAPPING = {
     "supports_prompt_caching": "whether the catalog prices cached input",
     "input_cost_per_token": "`token_prices.default.input_price`",
     "output_cost_per_token": "`token_prices.default.output_price`",
-    "cache_read_input_token_cost": "`token_prices.default.cache_read_price` or `cache_price`",
-    "cache_creation_input_token_cost": "`token_prices.default.cache_write_price`",
-    "cache_read_input_token_cost_above_200k_tokens": "the rate that holds there; LiteLLM would fill in its own",
-    "cache_creation_input_token_cost_above_200k_tokens": "the rate that holds there; LiteLLM would fill in its own",
+    "cache_read_input_token_cost": "`token_prices.default.cache_read_price` or `cache_price`, else the input price",
+    "cache_creation_input_token_cost": "`token_prices.default.cache_write_price`, else the input price",
+    "cache_creation_input_token_cost_above_1hr": "the same: the catalog has one price for written tokens, however "
+    "long they are kept",
+    "cache_read_input_token_cost_above_200k_tokens": "the price that holds there",
+    "cache_creation_input_token_cost_above_200k_tokens": "the price that holds there",
+    "cache_creation_input_token_cost_above_1hr_above_200k_tokens": "the price that holds there",
     "input_cost_per_token_above_Nk_tokens": "`token_prices.long_context.input_price`, N from the default tier's "
-    "`context_max` or `max_prompt_tokens`; so for the other three",
+    "`context_max` or `max_prompt_tokens`; likewise for the other four",
     "display_name": "`name`",
     "vendor": "`vendor`",
     "category": "`model_picker_category`",
     "family": "`capabilities.family`",
     "preview": "`preview`",
     "deprecation_date": "the date in a deprecation warning of `warning_messages`",
+    "promo_discount_percent": "`billing.promo.discount_percent`; for people, no price is changed by it",
+    "promo_ends_at": "`billing.promo.ends_at`, in UTC",
 }
 
 
@@ -102,6 +107,31 @@ one counts that is in the picker, then the one with the highest `version`, then 
 | `model_info` | from the catalog |
 |---|---|
 {mapping}
+
+### Prices, unmixed
+
+With `COPILOT_PRICES=live`, a model that the catalog prices has no price from LiteLLM's own map. LiteLLM (since
+1.90) fills in cache prices that an entry lacks for ids that it knows, and LiteLLM before 1.106 counts cached and
+written tokens without a price as free; so the entry always has all of them:
+
+- Where the catalog names no price for written or for cached tokens, they cost what input tokens cost. GitHub's
+  [rate card](https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing) has a cache write
+  price for Anthropic's models and for OpenAI's since GPT-5.6, and calls it "not applicable" for models that have
+  no such cost.
+- What the second tier lacks is as in the first; what both lack costs what input tokens cost in that tier.
+- `COPILOT_PRICES=zero` writes a zero for every one of them.
+
+What is still LiteLLM's: all prices of a model that the catalog does not price at all, and with
+`COPILOT_PRICES=litellm` those of every model. Where the catalog prices only input or only output, LiteLLM counts the
+other as free. LiteLLM before 1.99 counts tokens that are kept for an hour, in prompts above the boundary, at the
+default tier's price. `/model/info` adds, for display, prices from LiteLLM's map above boundaries that the catalog does
+not have; they enter no cost. `tests/litellm/test_prices_unmixed.py` holds this for every id that LiteLLM has a price for.
+
+A promotion (`billing.promo`) changes no price here. GitHub's SDK describes `discount_percent` as the discount that is
+"applied while the promotion is active", but no public source says whether `token_prices` holds it already: VS Code
+shows the catalog's prices unchanged beside the percentage, and the rate card lists the reduced prices while a
+promotion lasts, which speaks for yes. Applying it could halve a price twice. So `models` and `model_info` show the
+promotion, and the price is the catalog's, which the next sync after its end corrects.
 
 `extra_headers`: `editor-version`, `editor-plugin-version`, `copilot-integration-id`, `user-agent`, and for
 models that take images `copilot-vision-request: true`, without which Copilot refuses them.

@@ -16,7 +16,7 @@ from typing import Any
 
 from sidecar import prices
 from sidecar.errors import BadAnswer
-from sidecar.prices import Prices
+from sidecar.prices import Prices, Promo
 from sidecar.text import printable
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")
@@ -67,6 +67,7 @@ class Model:
     limits: Limits
     supports: Supports
     prices: Prices | None
+    promo: Promo | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _model(item: Item) -> Model:
         ),
         supports=_supports(capabilities.get("supports")),
         prices=prices.parse(item.get("billing")),
+        promo=prices.promotion(item.get("billing")),
     )
 
 

@@ -2,13 +2,15 @@
 
 The catalog states them in AI credits (1 credit = 0.01 USD) per ``batch_size`` tokens, in one or two
 tiers, or in an older flat form in nano-credits (1e-9 credit). What is not a price in any of these forms is
-no price: a zero would override LiteLLM's own.
+no price: a zero would override LiteLLM's own. A promotion that runs is a fact beside the prices; it never
+changes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 USD_PER_CREDIT = Decimal("0.01")
@@ -29,6 +31,23 @@ class Rates:
     def known(self) -> bool:
         return not (self.input is None and self.output is None)
 
+    def over(self, other: Rates) -> Rates:
+        """These rates, and those of ``other`` where these have none."""
+        return Rates(
+            other.input if self.input is None else self.input,
+            other.output if self.output is None else self.output,
+            other.cache_read if self.cache_read is None else self.cache_read,
+            other.cache_write if self.cache_write is None else self.cache_write,
+        )
+
+    def complete(self) -> Rates:
+        """These rates; cached and written tokens without a rate of their own cost what input tokens cost.
+
+        GitHub's rate card calls a cache write "not applicable" for models that have no cost for it
+        (github/docs, data/tables/copilot/models-and-pricing.yml): such tokens are input tokens.
+        """
+        return self.over(Rates(cache_read=self.input, cache_write=self.input))
+
 
 @dataclass(frozen=True)
 class Prices:
@@ -37,6 +56,19 @@ class Prices:
     default: Rates
     boundary: int | None = None
     long_context: Rates | None = None
+
+    def tiers(self) -> tuple[Rates, Rates | None]:
+        """The complete rates up to the boundary and above it; what the second lacks is as in the first."""
+        longer = self.long_context
+        return self.default.complete(), None if longer is None else longer.over(self.default).complete()
+
+
+@dataclass(frozen=True)
+class Promo:
+    """A promotion that the catalog announces: percent off, and the moment (UTC) at which it ends."""
+
+    percent: Decimal
+    ends: datetime | None = None
 
 
 def parse(billing: object) -> Prices | None:
@@ -61,6 +93,19 @@ def parse(billing: object) -> Prices | None:
         if boundary is not None and rates.known() and _differs(rates, default):
             return Prices(default, boundary, rates)
     return Prices(default)
+
+
+def promotion(billing: object) -> Promo | None:
+    """The promotion in a catalog item's ``billing``, None where there is none that takes something off."""
+    promo = billing.get("promo") if isinstance(billing, Mapping) else None
+    percent = _number(promo.get("discount_percent")) if isinstance(promo, Mapping) else None
+    if not isinstance(promo, Mapping) or percent is None or not 0 < percent <= 100:
+        return None
+    try:
+        ends = datetime.fromisoformat(promo["ends_at"])
+        return Promo(percent, (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).astimezone(UTC))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return Promo(percent)
 
 
 def _rates(tier: Mapping[str, object], unit: Decimal, batch: Decimal) -> Rates:

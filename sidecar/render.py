@@ -15,7 +15,7 @@ import yaml
 
 from sidecar.catalog import Model
 from sidecar.customize import Custom, merged, resolve
-from sidecar.prices import Prices, Rates
+from sidecar.prices import Prices, Promo, Rates
 from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, endpoints
 from sidecar.settings import Settings
 
@@ -106,6 +106,7 @@ def model_info(model: Model, settings: Settings) -> dict[str, Any]:
         "family": model.family,
         "preview": model.preview,
         "deprecation_date": model.deprecation_date,
+        **_promo(model.promo),
     }
     return {key: value for key, value in info.items() if value is not None and value != ""}
 
@@ -159,38 +160,43 @@ def _capabilities(model: Model) -> dict[str, Any]:
 
 
 def _costs(prices: Prices | None, source: str) -> dict[str, Decimal]:
-    if source == "litellm":
+    """LiteLLM's price keys: each that it would otherwise fill in from its own map for an id that it knows."""
+    if source == "litellm" or (prices is None and source == "live"):
         return {}
-    if source == "zero":
+    if prices is None or source == "zero":
         zero = Decimal(0)
-        return _rate_keys(Rates(zero, zero, zero, zero), "")
-    if prices is None:
-        return {}
-    default, boundary, longer = prices.default, prices.boundary, prices.long_context
-    # LiteLLM fills cache prices above 200k tokens from its own map where they are missing: say what holds there.
+        prices = Prices(Rates(zero, zero, zero, zero))
+    default, longer = prices.tiers()
+    boundary = prices.boundary
+    costs = _rate_keys(default)
     at_200k = longer if longer is not None and boundary is not None and boundary < 200_000 else default
-    costs = _rate_keys(default, "")
-    costs |= _rate_keys(
-        Rates(
-            cache_read=default.cache_read if at_200k.cache_read is None else at_200k.cache_read,
-            cache_write=default.cache_write if at_200k.cache_write is None else at_200k.cache_write,
-        ),
-        "_above_200k_tokens",
-    )
+    costs |= _rate_keys(Rates(cache_read=at_200k.cache_read, cache_write=at_200k.cache_write), "_above_200k_tokens")
     if boundary is not None and longer is not None:
         thousands, rest = divmod(boundary, 1000)
         costs |= _rate_keys(longer, f"_above_{boundary}_tokens" if rest else f"_above_{thousands}k_tokens")
     return costs
 
 
-def _rate_keys(rates: Rates, suffix: str) -> dict[str, Decimal]:
+def _rate_keys(rates: Rates, above: str = "") -> dict[str, Decimal]:
+    """The keys for the tokens ``above`` a boundary. Written tokens cost the same however long they are kept."""
     keys = {
         "input_cost_per_token": rates.input,
         "output_cost_per_token": rates.output,
         "cache_read_input_token_cost": rates.cache_read,
         "cache_creation_input_token_cost": rates.cache_write,
+        "cache_creation_input_token_cost_above_1hr": rates.cache_write,
     }
-    return {key + suffix: value for key, value in keys.items() if value is not None}
+    return {key + above: value for key, value in keys.items() if value is not None}
+
+
+def _promo(promo: Promo | None) -> dict[str, Any]:
+    if promo is None:
+        return {}
+    percent = int(promo.percent) if promo.percent == int(promo.percent) else float(promo.percent)
+    return {
+        "promo_discount_percent": percent,
+        "promo_ends_at": promo.ends and promo.ends.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
 
 
 class _Dumper(yaml.SafeDumper):

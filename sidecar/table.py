@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sidecar.catalog import Model, Refused
+from sidecar.prices import Promo
 from sidecar.render import Entry
 from sidecar.selection import endpoints
 
@@ -15,8 +16,8 @@ _ABILITIES = (
     ("tool_calls", "tools"),
     ("structured_outputs", "json"),
 )
-_DROP_ORDER = ("CAN", "VENDOR", "ENDPOINTS", "OUTPUT", "CONTEXT")
-_RIGHT = {"CONTEXT", "OUTPUT", "$/M IN", "$/M OUT"}
+_DROP_ORDER = ("PROMO", "CAN", "VENDOR", "ENDPOINTS", "OUTPUT", "CONTEXT")
+_RIGHT = {"CONTEXT", "OUTPUT", "$/M IN", "$/M OUT", "PROMO"}
 
 
 def table(models: Sequence[Model], left_out: Iterable[Refused], width: int | None) -> str:
@@ -27,9 +28,11 @@ def table(models: Sequence[Model], left_out: Iterable[Refused], width: int | Non
     """
     rows = [_row(model) for model in models]
     columns = ["MODEL", "VENDOR", "ENDPOINTS", "CONTEXT", "OUTPUT", "CAN", "$/M IN", "$/M OUT"]
+    if any(model.promo for model in models):
+        columns.append("PROMO")
     widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in columns}
     for name in _DROP_ORDER:
-        if width is not None and sum(widths[column] + 2 for column in columns) - 2 > width:
+        if name in columns and width is not None and sum(widths[column] + 2 for column in columns) - 2 > width:
             columns.remove(name)
     lines = [_line({name: name for name in columns}, columns, widths), *(_line(row, columns, widths) for row in rows)]
     others = list(left_out)
@@ -67,7 +70,16 @@ def _row(model: Model) -> dict[str, str]:
         "CAN": ",".join(can) or "-",
         "$/M IN": _per_million(rates.input if rates else None),
         "$/M OUT": _per_million(rates.output if rates else None),
+        "PROMO": _promo(model.promo),
     }
+
+
+def _promo(promo: Promo | None) -> str:
+    """Such as ``-50% to 2026-12-31``: what is announced, which the prices beside it may hold already or not."""
+    if promo is None:
+        return "-"
+    until = f" to {promo.ends.date().isoformat()}" if promo.ends else ""
+    return f"-{promo.percent.normalize():f}%{until}"
 
 
 def _line(row: dict[str, str], columns: Sequence[str], widths: dict[str, int]) -> str:

@@ -23,7 +23,7 @@ def test_every_model_info_key_is_explained() -> None:
         "full",
         vision=True,
         reasoning=["low"],
-        billing=tiers,
+        billing={**tiers, "promo": {"discount_percent": 50, "ends_at": "2027-01-31T00:00:00Z"}},
         supports={"adaptive_thinking": True, "min_thinking_budget": 1, "max_thinking_budget": 2},
         warnings=[warning("model_deprecated", "It goes on 2027-01-31.")],
     )
@@ -31,5 +31,5 @@ def test_every_model_info_key_is_explained() -> None:
     found, _ = entries(models, Settings())
     keys = {re.sub(r"_above_128k_tokens$", "_above_Nk_tokens", key) for key in found[0]["model_info"]}
     others = {key for key in keys if key.endswith("_above_Nk_tokens") and not key.startswith("input")}
-    assert len(others) == 3
+    assert len(others) == 4
     assert keys - others == set(reference.MAPPING)

@@ -133,21 +133,31 @@ def costs(info):
                 "cache_creation_input_token_cost": "0.0000125",
             },
         ),
-        (tiered(tier(300, 1500)), {"input_cost_per_token": "0.000003", "output_cost_per_token": "0.000015"}),
+        (
+            tiered(tier(300, 1500)),
+            {
+                "input_cost_per_token": "0.000003",
+                "output_cost_per_token": "0.000015",
+                "cache_read_input_token_cost": "0.000003",
+                "cache_creation_input_token_cost": "0.000003",
+            },
+        ),
         (
             nano(110, 440, 55),
             {
                 "input_cost_per_token": "0.0000011",
                 "output_cost_per_token": "0.0000044",
                 "cache_read_input_token_cost": "0.00000055",
+                "cache_creation_input_token_cost": "0.0000011",
             },
         ),
+        (tiered({"output_price": 40}), {"output_cost_per_token": "0.0000004"}),
         (None, {}),
         (tiered(tier(10, 40), batch_size=0), {}),
     ],
 )
 def test_costs(billing, expected):
-    """Prices are USD per token, exact, and absent where the catalog has none."""
+    """Prices are USD per token, exact; tokens whose cache has no price of its own cost what input tokens cost."""
     found = {key: value for key, value in costs(info_of(billing=billing)).items() if "_above_" not in key}
     assert found == {key: Decimal(value) for key, value in expected.items()}
 
@@ -161,6 +171,76 @@ def test_costs_above_a_boundary(boundary, suffix):
     assert info[f"input_cost_per_token_above_{suffix}_tokens"] == Decimal("0.000005")
     assert info[f"output_cost_per_token_above_{suffix}_tokens"] == Decimal("0.0000225")
     assert info[f"cache_read_input_token_cost_above_{suffix}_tokens"] == Decimal("0.0000005")
+
+
+INHERITED = [
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost",
+    "cache_creation_input_token_cost_above_1hr",
+    "cache_read_input_token_cost_above_200k_tokens",
+    "cache_creation_input_token_cost_above_200k_tokens",
+]
+
+
+@pytest.mark.parametrize(
+    ("billing", "prices"),
+    [
+        pytest.param(tiered(tier(300, 1500)), "live", id="no cache prices"),
+        pytest.param(tiered(tier(300, 1500, 30)), "live", id="no price for writing"),
+        pytest.param(tiered(tier(300, 1500, context_max=128_000), tier(600, 2250)), "live", id="two tiers"),
+        pytest.param(nano(110, 440, 55), "live", id="flat"),
+        pytest.param(LONG, "zero", id="zero"),
+        pytest.param(None, "zero", id="zero without prices"),
+    ],
+)
+def test_nothing_is_left_to_fill_in(billing, prices):
+    """Every price that LiteLLM would take from its own map is written."""
+    assert set(INHERITED) <= set(info_of(environ={"COPILOT_PRICES": prices}, billing=billing))
+
+
+@pytest.mark.parametrize(
+    ("default", "longer", "expected"),
+    [
+        ({}, {}, (250, 500, 250, 500)),
+        ({"cache_write_price": 312}, {}, (250, 500, 312, 312)),
+        ({}, {"cache_write_price": 625}, (250, 500, 250, 625)),
+        ({"cache_read_price": 25}, {}, (25, 25, 250, 500)),
+    ],
+)
+def test_cache_prices_that_a_tier_lacks(default, longer, expected):
+    """What the second tier lacks is as in the first, and where both lack it, what input tokens cost there."""
+    billing = tiered(tier(250, 1500, context_max=272_000) | default, tier(500, 2250) | longer)
+    info = info_of(billing=billing)
+    above = "_above_272k_tokens"
+    keys = ["cache_read_input_token_cost", "cache_creation_input_token_cost"]
+    found = [info[key + suffix] * 100_000_000 for key in keys for suffix in ("", above)]
+    assert found == list(expected)
+    for suffix in ("", above):
+        assert info[f"cache_creation_input_token_cost_above_1hr{suffix}"] == info[keys[1] + suffix]
+
+
+@pytest.mark.parametrize(
+    ("promo", "expected"),
+    [
+        ({"id": "x", "discount_percent": 50, "ends_at": "2026-12-31T23:59:59Z"}, (50, "2026-12-31T23:59:59Z")),
+        ({"discount_percent": 12.5, "ends_at": "2026-12-31T23:59:59+02:00"}, (12.5, "2026-12-31T21:59:59Z")),
+        ({"discount_percent": 20, "ends_at": "2026-12-31"}, (20, "2026-12-31T00:00:00Z")),
+        ({"discount_percent": 20, "ends_at": "soon\n"}, (20, None)),
+        ({"discount_percent": 20}, (20, None)),
+        ({"discount_percent": 20, "ends_at": "0001-01-01T00:00:00+14:00"}, (20, None)),
+        ({"discount_percent": 0}, (None, None)),
+        ({"discount_percent": 101}, (None, None)),
+        ({"discount_percent": "50"}, (None, None)),
+        ({"discount_percent": float("nan")}, (None, None)),
+        ([50], (None, None)),
+    ],
+)
+def test_a_promotion_is_a_fact_and_changes_no_price(promo, expected):
+    """A promotion is shown with its end in UTC; the prices stay what the catalog says."""
+    billing = tiered(tier(300, 1500, 30, cache_write_price=375))
+    info = info_of(billing={**billing, "promo": promo})
+    assert (info.get("promo_discount_percent"), info.get("promo_ends_at")) == expected
+    assert costs(info) == costs(info_of(billing=billing))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +382,7 @@ JSON = st.recursive(
 NAMES = [
     "id", "name", "vendor", "version", "preview", "model_picker_enabled", "policy", "supported_endpoints", "billing",
     "capabilities", "limits", "supports", "type", "token_prices", "batch_size", "default", "long_context",
-    "input_price",
+    "input_price", "promo", "discount_percent", "ends_at",
     "context_max", "max_output_tokens", "reasoning_effort", "warning_messages", "state", "max_context_window_tokens",
 ]  # fmt: skip
 FIELDS = st.recursive(

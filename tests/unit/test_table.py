@@ -58,6 +58,18 @@ def test_a_line_a_model() -> None:
     assert all(line.isprintable() for line in lines)
 
 
+def test_a_promotion_has_a_column_of_its_own() -> None:
+    """A running promotion is shown beside the prices, and the column is there only when one runs."""
+    promo = {"discount_percent": 12.5, "ends_at": "2026-12-31T23:59:59Z"}
+    found, _ = parse([model("a", billing={**tiered(tier(100, 200)), "promo": promo}), model("b")])
+    lines = table(found, [], None).splitlines()
+    assert lines[0].endswith("PROMO")
+    assert lines[1].endswith("1.00     2.00  -12.5% to 2026-12-31")
+    assert lines[2].endswith("-")
+    assert table(found, [], 40).splitlines()[0].endswith("$/M OUT")
+    assert "PROMO" not in table(MODELS, [], None)
+
+
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 40])
 def test_narrow_terminals(width: int) -> None:
     """What does not fit is left away column by column; the model and its prices stay to the end."""

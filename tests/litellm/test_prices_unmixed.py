@@ -1,0 +1,130 @@
+"""Prices of one source: no id that LiteLLM knows gets LiteLLM's own prices mixed into the catalog's."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar import render
+from tests.fakes.catalog import model, nano, tier, tiered
+from tests.fakes.github import GitHub
+
+from .proxy import Proxy, entries_of, litellm_command, until
+from .test_rendering import price_of
+
+KNOWN_IDS = """
+import json, os
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+
+def priced(key):
+    try:
+        info = litellm.get_model_info(model="github_copilot/" + key)
+    except Exception:
+        return False
+    return any(value for name, value in info.items() if "cost" in name and name != "key")
+
+keys = sorted({name.rsplit("/", 1)[-1] for name in litellm.model_cost if name != "sample_spec"})
+print(json.dumps([key for key in keys if priced(key)]))
+"""
+BILLINGS: dict[str, dict[str, Any]] = {
+    "uncached": tiered(tier(17, 71)),
+    "unwritten": tiered(tier(17, 71, 3)),
+    "flat": nano(17, 71, 3),
+    "full": tiered(tier(17, 71, 3, cache_write_price=23)),
+    "below": tiered(tier(17, 71, context_max=128_000), tier(29, 97)),
+    "above": tiered(tier(17, 71, 3, context_max=272_000), tier(29, 97, 5)),
+    "input-only": tiered({"input_price": 17}),
+    "output-only": tiered({"output_price": 71}),
+}
+TIERED = ("below", "above", "zero")
+SIZES = [100_000, 250_000, 300_000]
+CASES = [
+    *((kind, 250_000) for kind in (*BILLINGS, "zero-unpriced") if kind not in TIERED),
+    *((kind, size) for kind in TIERED for size in SIZES),
+]
+
+
+@dataclass
+class Setup:
+    """A LiteLLM that serves every id it has prices for, at each kind of price, and what was written for each."""
+
+    gh: GitHub
+    proxy: Proxy
+    known: list[str]
+    entries: dict[str, dict[str, Any]]
+
+
+def variants(known: list[str]) -> list[dict[str, Any]]:
+    """One entry for each known id and kind of price: named ``kind/id``, with an id of its own."""
+    found = []
+    for kind, billing in [*BILLINGS.items(), ("zero", BILLINGS["above"]), ("zero-unpriced", None)]:
+        prices = "zero" if kind.startswith("zero") else "live"
+        items = [model(key, endpoints=["/chat/completions"], billing=billing) for key in known]
+        for entry in entries_of(items, COPILOT_PRICES=prices):
+            entry["model_name"] = f"{kind}/{entry['litellm_params']['model'].removeprefix(render.PROVIDER)}"
+            entry["model_info"]["id"] += f"@alias:{kind}"
+            found.append(entry)
+    return found
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
+    python = Path(litellm_command()).with_name("python")
+    listed = subprocess.run([python, "-c", KNOWN_IDS], capture_output=True, text=True, timeout=120, check=True)
+    # LiteLLM before 1.90 has no price for any Copilot model; an id of everybody's keeps the test from being empty.
+    known = sorted({*json.loads(listed.stdout.splitlines()[-1]), "claude-sonnet-4.6", "gpt-4o"})
+    with GitHub() as gh:
+        proxy = Proxy(tmp_path_factory.mktemp("unmixed"), gh.env())
+        proxy.login(gh.new_access_token())
+        entries = variants(known)
+        gh.set_catalog([model(key, endpoints=["/chat/completions", "/responses"]) for key in known])
+        proxy.write(render.models_file(entries))
+        with proxy:
+            names = {entry["model_name"]: entry for entry in entries}
+            until(lambda: proxy.models() == set(names), 60, "all models served", every=0.5)
+            yield Setup(gh, proxy, known, names)
+
+
+def test_every_price_is_the_one_that_was_written(setup: Setup) -> None:
+    """/model/info shows no price of LiteLLM's where the catalog prices input and output.
+
+    But for boundaries that the catalog does not have: those it adds from its own map, for display only, and
+    ``test_every_request_costs_what_the_catalog_says`` shows that they enter no cost.
+    """
+    shown = setup.proxy.info()
+    assert len(shown) == len(setup.known) * (len(BILLINGS) + 2)
+    mixed = {}
+    for name, entry in setup.entries.items():
+        if name.split("/")[0] in {"input-only", "output-only"}:
+            continue
+        written = {key: float(value) for key, value in entry["model_info"].items() if "cost" in key}
+        found = {key: value for key, value in shown[name]["model_info"].items() if "cost" in key and value}
+        others = {key: value for key, value in found.items() if written.get(key) != value}
+        if any(key in written or not re.search(r"_above_\d+k_tokens$", key) for key in others):
+            mixed[name] = others
+    assert mixed == {}
+
+
+@pytest.mark.parametrize(("kind", "size"), CASES)
+def test_every_request_costs_what_the_catalog_says(setup: Setup, kind: str, size: int) -> None:
+    """Cached and written tokens included, below and above the boundaries, to 1e-12 dollars, whatever LiteLLM knows."""
+    usage = {"prompt_tokens": size, "completion_tokens": 11, "cached_tokens": 3_000, "cache_creation_tokens": 5_000}
+    setup.gh.usage = usage
+    expected = price_of({"billing": BILLINGS[kind]}, usage) if kind in BILLINGS else 0
+    assert expected is not None
+    wrong = {}
+    for key in setup.known:
+        answer = setup.proxy.chat(f"{kind}/{key}")
+        assert answer.status_code == 200, answer.text
+        cost = float(answer.headers.get("x-litellm-response-cost") or 0)  # LiteLLM leaves a cost of zero out
+        if cost != pytest.approx(float(expected), abs=1e-12, rel=0):
+            wrong[key] = cost
+    assert wrong == {}

@@ -1,0 +1,287 @@
+"""No network on LiteLLM's event loop, whatever GitHub does and however long it is gone.
+
+GitHub is gone in three ways: nothing listens, it takes connections and never answers, its name hangs in DNS. Its
+names lead to the stand-in through the sentinel, which also watches the loop; Copilot itself has an address of its
+own and stays there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from sidecar import render
+from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
+from tests.fakes.github import GitHub
+
+from .proxy import Proxy, Worker, until
+from .sentinel import Sentinel
+
+P = render.PROVIDER
+WAYS = ["refuse", "silent", "dns"]
+OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
+EDITOR = {"editor-version": "vscode/1", "editor-plugin-version": "chat/1", "copilot-integration-id": "vscode-chat"}
+OWN = {
+    "model_name": "mine",
+    "litellm_params": {"model": P + "by-chat", "extra_headers": {**EDITOR, "user-agent": "Chat/1"}},
+}
+ITEMS = [
+    model("by-chat", endpoints=[CHAT]),
+    model("by-responses", endpoints=[RESPONSES]),
+    model("claude-by-messages", endpoints=[CHAT, MESSAGES], vendor="Anthropic"),
+    model("by-embeddings", type="embeddings", picker=False),
+]
+LATER = [model(f"later-{number}", endpoints=[CHAT]) for number in range(5)]
+SAY = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 50}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"model": P + "by-chat", **SAY}),
+    "a hand-written entry": ("/v1/chat/completions", {"model": "mine", **SAY}),
+    "a stream": ("/v1/chat/completions", {"model": P + "by-chat", "stream": True, **SAY}),
+    "chat of a responses model": ("/v1/chat/completions", {"model": P + "by-responses", **SAY}),
+    "responses": ("/v1/responses", {"model": P + "by-responses", "input": "hello"}),
+    "messages": ("/v1/messages", {"model": P + "claude-by-messages", **SAY}),
+    "messages of a chat model": ("/v1/messages", {"model": P + "by-chat", **SAY}),
+    "embeddings": ("/v1/embeddings", {"model": P + "by-embeddings", "input": "hello"}),
+}
+# What LiteLLM does on its loop that has nothing to do with Copilot: (kind, what, part of the stack): the reason.
+TOLERATED: dict[tuple[str, str, str], str] = {}
+UNAVAILABLE = "GitHub Copilot is not available"
+NO_ANSWER = "GitHub does not answer"
+
+
+class World:
+    """A proxy, its stand-in and its sentinel. It starts while GitHub is gone, before anyone has logged in."""
+
+    def __init__(self, how: str, home: Path, running: ExitStack) -> None:
+        self.how = how
+        self.gh = running.enter_context(GitHub([*ITEMS, *LATER], stream_gap=0))
+        self.gh.plan_host = self.gh.url
+        env = {**self.gh.env(), "GITHUB_COPILOT_API_KEY_URL": "http://api.github.com/copilot_internal/v2/token"}
+        self.proxy = Proxy(home, env, config={"model_list": [OTHER, OWN]})
+        self.proxy.publish(ITEMS, COPILOT_EMBEDDINGS="true")
+        self.sentinel = running.enter_context(Sentinel(home))
+        self.gone()
+        running.callback(self.proxy.stop)
+
+    def gone(self) -> None:
+        """GitHub goes away."""
+        self.sentinel.github(self.how)
+
+    def back(self, amid: bool = False) -> float:
+        """GitHub comes back; the moment at which it did.
+
+        ``amid`` an attempt, that is: when one has just begun, and whoever waits for its end waits longest. What
+        was taken and left unanswered stays unanswered.
+        """
+        before = self.sentinel.lookups()
+        until(lambda: not amid or self.sentinel.lookups() > before, 60, "the next attempt", every=0.02)
+        self.sentinel.github(("127.0.0.1", int(self.gh.url.rpartition(":")[2])))
+        return time.monotonic()
+
+    def ask(self, kind: str) -> requests.Response:
+        path, body = KINDS[kind]
+        return self.proxy.request("POST", path, json=body)
+
+    def fails(self, reason: str) -> None:
+        """Every kind of request to Copilot fails and says why, and other providers go on."""
+        for kind in KINDS:
+            answer = self.ask(kind)
+            assert answer.status_code == 400 and UNAVAILABLE in answer.text and reason in answer.text, (
+                kind,
+                answer.text,
+            )
+            assert self.proxy.chat("other").status_code == 200
+
+    def serves(self) -> None:
+        """Every kind of request to Copilot is answered, and other providers go on."""
+        for kind in KINDS:
+            answer = self.ask(kind)
+            assert answer.status_code == 200, (kind, answer.text)
+            assert self.proxy.chat("other").status_code == 200
+        assert self.gh.refusals == []
+
+    def serves_within_5_seconds(self, returned: float) -> None:
+        until(lambda: self.ask("chat").status_code == 200, 5 - (time.monotonic() - returned), "Copilot serves again")
+        self.serves()
+
+    def still(self) -> None:
+        """Nothing has blocked the event loop so far, and somebody has looked."""
+        assert self.proxy.pids() <= self.sentinel.armed() != set()
+        assert unexpected(self.sentinel.found()) == []
+
+
+def unexpected(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was found and is not tolerated."""
+
+    def tolerated(item: dict[str, Any]) -> bool:
+        return any(
+            (item["kind"], item["what"]) == (kind, what) and part in "\n".join(item["stack"])
+            for kind, what, part in TOLERATED
+        )
+
+    return [item for item in found if not tolerated(item)]
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, World]]:
+    """One for each way, all started at the same time."""
+    with ExitStack() as running:
+        made = {how: World(how, tmp_path_factory.mktemp(how), running) for how in WAYS}
+        for world in made.values():
+            world.proxy.start(wait=False)
+        for world in made.values():
+            world.proxy.wait_ready()
+        yield made
+
+
+def in_each(worlds: dict[str, World], check: Callable[[World], None]) -> None:
+    """``check`` in all of them at the same time, because most of it is waiting."""
+
+    def run(world: World) -> None:
+        try:
+            check(world)
+        except Exception as error:
+            error.add_note(f"with GitHub gone like this: {world.how}")
+            raise
+
+    with ThreadPoolExecutor(len(worlds)) as threads:
+        for done in [threads.submit(run, world) for world in worlds.values()]:
+            done.result()
+
+
+@pytest.mark.core
+def test_started_before_the_login_and_without_github(worlds: dict[str, World]) -> None:
+    """LiteLLM starts, takes models in and fails fast, before a login and after; GitHub's return is all it takes."""
+
+    def check(world: World) -> None:
+        names = {"other", "mine", *(P + item["id"] for item in ITEMS)}
+        until(lambda: world.proxy.models() == names, 10, "the models of file and config")
+        world.fails("nobody has logged in")
+        world.still()
+
+        world.proxy.login(world.gh.new_access_token())
+        until(lambda: NO_ANSWER in world.ask("chat").text, 20, "the reason")
+        world.fails(NO_ANSWER)
+        world.proxy.publish([*ITEMS, *LATER], COPILOT_EMBEDDINGS="true")
+        until(lambda: len(world.proxy.models()) == len(names) + len(LATER), 10, "the models that came later")
+        assert world.proxy.chat("other").status_code == 200
+        world.still()
+
+        world.serves_within_5_seconds(world.back(amid=True))
+        assert world.proxy.chat(P + "later-0").status_code == 200
+        world.still()
+
+    in_each(worlds, check)
+
+
+@pytest.mark.core
+def test_a_valid_token_needs_no_github(worlds: dict[str, World]) -> None:
+    """While the token is good GitHub's absence goes unnoticed, by registrations too; past its end all fail fast."""
+
+    def check(world: World) -> None:
+        world.proxy.login(world.gh.new_access_token())
+        world.serves_within_5_seconds(world.back())
+        world.gone()
+        world.proxy.publish(ITEMS, COPILOT_EMBEDDINGS="true")
+        until(lambda: P + "later-0" not in world.proxy.models(), 10, "models removed")
+        world.proxy.publish([*ITEMS, *LATER], COPILOT_EMBEDDINGS="true")
+        until(lambda: P + "later-0" in world.proxy.models(), 10, "models added")
+        world.serves()
+        world.still()
+
+        world.proxy.token_file(expires_at=0, renew_at=0)
+        until(lambda: NO_ANSWER in world.ask("chat").text, 20, "the reason")
+        world.fails(NO_ANSWER)
+        world.still()
+
+        world.serves_within_5_seconds(world.back(amid=True))
+        world.still()
+
+    in_each(worlds, check)
+
+
+class Load:
+    """Asks one model over one connection, at fixed moments. A moment that is missed counts from when it was due."""
+
+    def __init__(self, worker: Worker, model_name: str, pace: float) -> None:
+        self.worker, self.model, self.pace = worker, model_name, pace
+        self.samples: list[tuple[float, float, int]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(due - time.monotonic(), 0)):
+            status = self.worker.chat(self.model).status
+            self.samples.append((due, time.monotonic() - due, status))
+            due += self.pace
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.worker.close()
+
+    def between(self, start: float, end: float) -> list[tuple[float, int]]:
+        return [(seconds, status) for due, seconds, status in self.samples if start <= due < end]
+
+
+def p99(samples: list[tuple[float, int]]) -> float:
+    return statistics.quantiles([seconds for seconds, _ in samples], n=100)[98]
+
+
+CONTROL, GONE = 20.0, 60.0
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_minute_without_github_around_a_renewal(worlds: dict[str, World], how: str) -> None:
+    """Other providers' p99 stays within twice that of just before; Copilot serves within 5 s of GitHub's return."""
+    world = worlds[how]
+    world.back()
+    world.gh.set(token_lifetime=60)
+    world.proxy.login(world.gh.new_access_token())
+    asked = world.gh.count("/copilot_internal/v2/token")
+    until(lambda: world.gh.count("/copilot_internal/v2/token") > asked, 10, "a token for a minute")
+    world.serves()
+    with ExitStack() as running:
+        loads = {
+            "other": [Load(worker, "other", 0.1) for _ in range(2) for worker in world.proxy.connect()],
+            "copilot": [Load(worker, P + "by-chat", 0.3) for worker in world.proxy.connect()],
+        }
+        for load in itertools.chain(*loads.values()):
+            running.callback(load.stop)
+        began = time.monotonic()
+        until(lambda: time.monotonic() > began + CONTROL, CONTROL + 5, "the control")
+        world.gone()
+        left = time.monotonic()
+        asked = world.sentinel.lookups()
+        until(lambda: time.monotonic() > left + GONE, GONE + 5, "a minute")
+        assert world.sentinel.lookups() > asked, "no renewal fell into that minute"
+        returned = world.back()
+        until(lambda: loads["copilot"][0].samples[-1][2] == 200, 5, "Copilot serves again")
+        recovered = time.monotonic() - returned
+    before, during = (
+        [sample for load in loads["other"] for sample in load.between(*phase)]
+        for phase in ((began, left), (left, returned))
+    )
+    answers = [status for _, status in loads["copilot"][0].between(left, returned)]
+    print(
+        f"\n{world.how}: other providers p99 {p99(before) * 1000:.0f} -> {p99(during) * 1000:.0f} ms, "
+        f"most {max(before)[0]:.3f} -> {max(during)[0]:.3f} s, {len(before)} -> {len(during)} requests; Copilot "
+        f"{answers.count(200)} served by the old token, {answers.count(400)} failed after it, "
+        f"back in {recovered:.2f} s"
+    )
+    assert {status for _, status in before + during} == {200}
+    assert set(answers) == {200, 400}
+    assert p99(during) <= 2 * p99(before)
+    world.still()

@@ -164,7 +164,13 @@ def _litellm(settings: Settings, known: bool) -> Iterator[Check]:
     alive = _attempt("LiteLLM", lambda: proxy.alive(settings))
     yield alive
     if not known or alive.result != PASS:
-        yield from _skipped("in step")
+        yield from _skipped("in step,hook")
         return
     data = read_file(real(settings.config_file or settings.models_file))
     yield _attempt("in step", lambda: proxy.in_step(settings, publish.managed_in(data)))
+    try:
+        told = proxy.hook(settings)
+    except SidecarError as error:
+        yield _failed("hook", error)
+        return
+    yield Check("hook", PASS, told) if told else Check("hook", SKIP, "this LiteLLM runs without it")

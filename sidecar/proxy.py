@@ -12,6 +12,11 @@ from sidecar.text import printable
 from sidecar.transport import Answer, send
 
 _SHOWN = 5
+_HOOK_STATE = "/copilot_hook"
+_UNKNOWN_HINT = (
+    "This LiteLLM is not the one that the hook knows: use a version that docs/compatibility.md names, or a newer "
+    "release of this project."
+)
 
 
 def alive(settings: Settings) -> str:
@@ -44,6 +49,39 @@ def in_step(settings: Settings, entries: Mapping[str, Any]) -> str:
             "COPILOT_ON_CHANGE to what does.",
         )
     return f"LiteLLM serves all {len(entries)} entries"
+
+
+def hook(settings: Settings) -> str | None:
+    """What the hook says of the LiteLLM that it runs in; None where there is no hook. Raises LiteLLMError."""
+    answer = _get(settings, _HOOK_STATE, with_key=True)
+    state = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
+    if "litellm" not in state:
+        return None
+    known = f"LiteLLM {printable(state['litellm'], 30)}"
+    if not state.get("follows"):
+        raise LiteLLMError(f"the hook cannot follow the models in {known}", hint=_UNKNOWN_HINT)
+    missing = [printable(item, 60) for item in state.get("unguarded") or []]
+    if not state.get("refusals_noticed"):
+        missing.append("tokens that Copilot refuses")
+    if missing:
+        raise LiteLLMError(f"in {known} the hook does not protect: {', '.join(missing)}", hint=_UNKNOWN_HINT)
+    for what in ("models_problem", "config_problem"):
+        if state.get(what):
+            raise LiteLLMError(
+                f"the hook cannot read a file: {printable(state[what], 200)}",
+                hint="LiteLLM serves what it contained before. `sync` writes a models file again; a config is yours.",
+            )
+    if state.get("refused"):
+        raise LiteLLMError(
+            f"LiteLLM refuses {_list([str(name) for name in state['refused']])}",
+            hint="See LiteLLM's log for its reason.",
+        )
+    if state.get("restart_for"):
+        changed = _list([str(name) for name in state["restart_for"]])
+        raise LiteLLMError(
+            f"changed in LiteLLM's config since it started: {changed}", hint="Restart LiteLLM to let them take effect."
+        )
+    return f"{known}, models by {printable(state['follows'], 60)}, guarded: {_list(state.get('guarded') or [])}"
 
 
 def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Keeps a router in step with the models file and, if asked to, with LiteLLM's own config.
 
 It compares what the files want with what the router really has, and does not merely react to changes: what
-LiteLLM dropped comes back. It hands control back to requests after each model.
+LiteLLM dropped comes back. It works in short slices, so that requests are served meanwhile.
 """
 
 from __future__ import annotations
@@ -25,8 +25,26 @@ log = logging.getLogger("copilot_hook")
 POLL = 1.0
 RETRY_REFUSED = 60.0
 FORGET_RESTING = 10.0
+SLICE = 0.005
+"""Seconds of work before requests get their turn: one replaced model of LiteLLM 1.110, several of older ones."""
 
 Entry = dict[str, Any]
+
+
+class Slices:
+    """Divides a long change: after each slice of work the event loop is free for a third of the time it took.
+
+    Not merely one turn of the loop: a request takes dozens of them, each of which would wait for one more model.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    async def pause(self) -> None:
+        worked = time.monotonic() - self._began
+        if worked >= SLICE:
+            await asyncio.sleep(worked / 3)
+            self._began = time.monotonic()
 
 
 class Follower:
@@ -126,7 +144,7 @@ class Follower:
 
     async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
         """Apply the difference between the models file and the router; whether there was one."""
-        listed, touched = router.entries(), False
+        listed, touched, slices = router.entries(), False, Slices()
         own_names = {item.get("model_name") for item in listed if not is_managed(id_of(item))}
         conflicts = frozenset(key for key, entry in wanted.items() if entry["model_name"] in own_names)
         for key in conflicts - self._conflicts:
@@ -136,14 +154,14 @@ class Follower:
         copies = Counter(id_of(item) for item in listed)
         for key in [key for key in present if key not in wanted or key in conflicts]:
             touched = self._remove(router, key, present[key]) or touched
-            await asyncio.sleep(0)
+            await slices.pause()
         for key, entry in wanted.items():
             if key in conflicts or (key in present and copies[key] == 1 and self._applied.get(key) is entry):
                 continue
             if copies[key] > 1:
                 log.warning("%s is in LiteLLM's config too; the models file owns it", entry["model_name"])
             touched = self._put(router, key, entry, known=key in present, twice=copies[key] > 1) or touched
-            await asyncio.sleep(0)
+            await slices.pause()
         return touched
 
     async def _follow_config(self, router: Router, config: ConfigFile, entries: list[Entry], *, owned: bool) -> bool:
@@ -157,17 +175,17 @@ class Follower:
             self._in_config, self._loaded_settings = wanted, config.settings
             return False
         self._say_what_needs_a_restart(config)
-        before, touched = self._in_config, False
+        before, touched, slices = self._in_config, False, Slices()
         names = {id_of(item): str(item.get("model_name")) for item in router.entries()}
         # New ones first, so that a name that stays is served without a break.
         for key, entry in wanted.items():
             if before.get(key) != entry and self._put(router, key, entry, known=key in names):
                 touched = True
-                await asyncio.sleep(0)
+                await slices.pause()
         for key in [key for key in before if key not in wanted]:
             if key in names:
                 touched = self._remove(router, key, names[key]) or touched
-                await asyncio.sleep(0)
+                await slices.pause()
             elif key not in self._refused:
                 log.warning("%s cannot be found in LiteLLM; a restart removes it", before[key]["model_name"])
         self._in_config = {key: entry for key, entry in wanted.items() if key not in self._refused}

@@ -22,15 +22,34 @@ def first_failure(process):
     return next((name for name, result in table(process).items() if result == "fail"), None)
 
 
+HOOK = {
+    "litellm": "1.110.2",
+    "follows": "registry() and apply()",
+    "guarded": ["get_api_key", "get_api_base"],
+    "unguarded": [],
+    "refusals_noticed": True,
+    "models_problem": "",
+    "config_problem": "",
+    "refused": [],
+    "restart_for": [],
+}
+
+
 class LiteLLM(http.server.ThreadingHTTPServer):
     """Answers as LiteLLM does to what doctor asks."""
 
     def __init__(self, entries, key="sk-right"):
+        self.hook = dict(HOOK)
+        about_hook = self.hook
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                allowed = self.path != "/model/info" or self.headers.get("Authorization") == f"Bearer {key}"
-                body = json.dumps({"data": entries} if allowed else {"error": "no"}).encode()
-                self.send_response(200 if allowed else 401)
+                closed = self.path in ("/model/info", "/copilot_hook")
+                allowed = not closed or self.headers.get("Authorization") == f"Bearer {key}"
+                found = about_hook or self.path != "/copilot_hook"
+                said = about_hook if self.path == "/copilot_hook" else {"data": entries}
+                body = json.dumps(said if allowed else {"error": "no"}).encode()
+                self.send_response(404 if not found else 200 if allowed else 401)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -57,6 +76,7 @@ def healthy(bench):
     bench.run("sync")
     with LiteLLM(yaml.safe_load(bench.models_file.read_bytes())["model_list"]) as litellm:
         bench.environ |= {"LITELLM_URL": litellm.url, "LITELLM_MASTER_KEY": "sk-right"}
+        bench.hook = litellm.hook
         yield bench
 
 
@@ -80,6 +100,7 @@ def test_all_well(healthy):
                 "config",
                 "LiteLLM",
                 "in step",
+                "hook",
             ]
         )
     ]
@@ -174,3 +195,29 @@ def test_config_mode(healthy, tmp_path):
     assert first_failure(done) == "config" and "is not there" in done.stdout
     healthy.run("sync", "--config", str(config))
     assert healthy.run("doctor", "--config", str(config)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "cure"),
+    [
+        ({"follows": ""}, "cannot follow the models in LiteLLM 1.110.2", "docs/compatibility.md"),
+        ({"unguarded": ["get_api_base"]}, "does not protect: get_api_base", "docs/compatibility.md"),
+        ({"refusals_noticed": False}, "does not protect: tokens that Copilot refuses", "docs/compatibility.md"),
+        ({"models_problem": "ScannerError: line 3"}, "cannot read a file: ScannerError", "sync"),
+        ({"refused": ["github_copilot/odd"]}, "refuses github_copilot/odd", "log"),
+        ({"restart_for": ["general_settings"]}, "since it started: general_settings", "Restart LiteLLM"),
+    ],
+)
+def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, cure):
+    """The hook tells what it found of LiteLLM; what is not protected is said with its cure."""
+    healthy.hook |= changes
+    done = healthy.run("doctor")
+    assert (first_failure(done), done.code) == ("hook", 6)
+    assert said in done.stdout and cure in done.stdout.partition("cure: ")[2]
+
+
+def test_a_litellm_without_the_hook_is_no_failure(healthy):
+    """A config that is kept in step works without it."""
+    healthy.hook.clear()
+    done = healthy.run("doctor")
+    assert done.code == 0 and table(done)["hook"] == "skip"

@@ -1,32 +1,69 @@
 #!/usr/bin/env bash
-# Runs all checks and tests: scripts/test.sh [pytest arguments]
+# Runs all checks and tests: scripts/test.sh [--litellm VERSION] [--core] [pytest arguments]
 #
-# Makes a virtual environment (.venv-test, or COPILOT_TEST_VENV) from requirements-test.lock, with the real
-# LiteLLM proxy in it. Needs Python 3.11 or newer with venv; no root. The container tests use the Docker
-# engine that is there and say why they are skipped where there is none; with CI=true that is a failure.
+# Without arguments: all checks, and all tests, with the newest LiteLLM of requirements-litellm/versions.txt. With
+# --litellm: tests/litellm on that version (`lock_litellm.sh VERSION` first, if it has no lock yet). With --core: only
+# what has to hold on every version, two minutes or so. Each version has an environment of its own,
+# .venv-litellm-VERSION (or COPILOT_TEST_VENV). Needs Python 3.11 or newer with venv; no root. The container tests use
+# the Docker engine that is there and say why they are skipped where there is none; with CI=true that is a failure.
+# Runs of a version as a whole leave in build/compatibility what scripts/compatibility.py makes a page of.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/_uv.sh
+. scripts/_uv.sh
 
-venv=${COPILOT_TEST_VENV:-.venv-test}
+everything=$([ $# -eq 0 ] && echo yes || true)
+version='' core=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --litellm) version=${2:?--litellm needs a version, like 1.108.14} && shift 2 ;;
+    --litellm=*) version=${1#*=} && shift ;;
+    --core) core=yes && shift ;;
+    *) break ;;
+  esac
+done
+whole=$([ $# -eq 0 ] && echo yes || true)
+if [ -n "$core" ]; then set -- -m core "$@"; fi
+if [ -n "$version$core" ]; then
+  # tests/litellm, unless the arguments name tests.
+  named=''
+  for word in "$@"; do
+    if [ -e "${word%%::*}" ]; then named=yes; fi
+  done
+  [ -n "$named" ] || set -- tests/litellm "$@"
+fi
+[ -n "$version" ] || version=$("${PYTHON:-python3}" scripts/litellm_versions.py --role newest)
+
+lock=requirements-litellm/$version.lock
+if [ ! -r "$lock" ]; then
+  echo "test.sh: there is no $lock; make it with scripts/lock_litellm.sh $version" >&2
+  exit 2
+fi
+venv=${COPILOT_TEST_VENV:-.venv-litellm-$version}
 python=$venv/bin/python
-stamp=$venv/.requirements-test.lock
-if ! cmp -s requirements-test.lock "$stamp"; then
-  echo "== installing what the tests need into $venv"
+stamp=$venv/.requirements.lock
+if ! cmp -s "$lock" "$stamp"; then
+  use_uv
+  echo "== installing LiteLLM $version and what the tests need into $venv"
   "${PYTHON:-python3}" -m venv --clear "$venv"
-  "$python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-test.lock
-  cp requirements-test.lock "$stamp"
+  # Without dependencies: the lock is complete, and some releases pin builds that not every index holds. Compiled once
+  # here, because the tests start LiteLLM very often, and Python may be told not to write compiled files.
+  "$uv" pip install --quiet --compile-bytecode --python "$python" --require-hashes --no-deps -r "$lock"
+  cp "$lock" "$stamp"
 fi
 export PATH="$PWD/$venv/bin:$PATH"
 [ "${venv#/}" = "$venv" ] || export PATH="$venv/bin:$PATH"
 
-if [ $# -eq 0 ]; then
+if [ -n "$everything" ]; then
   echo "== checks"
   ruff check .
   ruff format --check .
   mypy
   "$python" scripts/reference.py --check
+  "$python" scripts/compatibility.py --check
   git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
 fi
 
-echo "== tests"
+if [ -n "$whole" ]; then export COPILOT_TEST_RESULTS=${COPILOT_TEST_RESULTS-$PWD/build/compatibility}; fi
+echo "== tests with LiteLLM $version"
 exec "$python" -m pytest "$@"

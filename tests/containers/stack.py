@@ -17,13 +17,14 @@ from typing import Any
 
 import requests
 
+from scripts.litellm_versions import default_image
 from tests.fakes.control import Control
 from tests.litellm.proxy import free_port, until
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "litellm-copilot-model-sync:test"
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
-LITELLM_IMAGE = os.environ.get("LITELLM_IMAGE") or "ghcr.io/berriai/litellm:main-stable"
+LITELLM_IMAGE = os.environ.get("LITELLM_IMAGE") or default_image()
 OURS = ("login", "copilot-sync", "litellm")
 MODEL = "github_copilot/claude-sonnet-4.6"
 CONFINED = {"NoNewPrivs": "1", **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)}

@@ -10,11 +10,13 @@ from typing import Any
 
 import yaml
 
+from scripts.litellm_versions import default_image
+
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 VARIANTS = ("sidecar", "sidecar-plain", "cronjob", "cronjob-volume")
 CRONJOBS = ("cronjob", "cronjob-volume")
-SIDECAR_IMAGE, LITELLM_IMAGE = "litellm-copilot-model-sync:local", "ghcr.io/berriai/litellm:main-stable"
+SIDECAR_IMAGE, LITELLM_IMAGE = "litellm-copilot-model-sync:local", default_image()
 Object = dict[str, Any]
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.github import GitHub
 
 from .proxy import Proxy
+from .results import pytest_configure, record_figure  # noqa: F401  # hooks and fixtures are found by name here
 
 HERE = Path(__file__).parent
 

@@ -1,12 +1,16 @@
-"""What the hook relies on in LiteLLM. A LiteLLM upgrade that breaks one of these breaks the hook."""
+"""What the hook relies on in LiteLLM, by version. A LiteLLM that differs turns one of these red.
+
+``FACTS`` is the table: for each line of releases, what a look into it (probe.py) has to find. A line that the table
+lacks is held to the facts of the newest that it has, and fails besides, because somebody has to look at it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import textwrap
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,88 +20,66 @@ from sidecar import render
 from tests.fakes.catalog import model
 
 from .proxy import Proxy
+from .results import litellm_python, litellm_version
 
 P = render.PROVIDER
+X = P + "x"
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
+EXCHANGE = "http://127.0.0.1:9/exchange"
+GITHUB = "https://api.github.com/copilot_internal"
 
-PROBE = """
-import asyncio, inspect, json, logging, sys, time
-from pathlib import Path
-import litellm
-from litellm import Router
-from litellm.llms.github_copilot.authenticator import Authenticator
-from litellm.llms.github_copilot.common_utils import GetAPIKeyError
-from litellm.types.router import Deployment
-logging.disable()
 
-facts = {}
-router = Router(model_list=[], ignore_invalid_deployments=True)
-facts["synchronous"] = not any(
-    inspect.iscoroutinefunction(getattr(Router, name)) for name in ("upsert_deployment", "delete_deployment")
-)
-key_file = Path(sys.argv[1])
-key_file.write_text(json.dumps({"token": "from the file", "expires_at": time.time() + 60}))
-facts["valid_by_expires_at"] = Authenticator().get_api_key()
-base = {"endpoints": {"api": "http://127.0.0.1:9"}}
-key_file.write_text(json.dumps({"token": "from the file", "expires_at": time.time() - 1, **base}))
-try:
-    facts["expired_by_expires_at"] = Authenticator().get_api_key()
-except GetAPIKeyError:
-    facts["expired_by_expires_at"] = "wants an exchange"
+@dataclass(frozen=True)
+class Facts:
+    """What differs from version to version."""
 
-def no_key(self):
-    raise GetAPIKeyError(status_code=401, message="called by the provider")
-stock, Authenticator.get_api_key = Authenticator.get_api_key, no_key
-try:
-    litellm.get_llm_provider("github_copilot/gpt-4o")
-except Exception as error:
-    facts["provider_error"] = str(error)
-    facts["provider_status"] = getattr(error, "status_code", None)
+    takes_updates: bool = True
+    """Whether upsert_deployment replaces a deployment that the router has."""
+    removed_names: bool = False
+    """Whether a removed model stays in model_names."""
+    keeps_without_token: bool = False
+    """Whether the router keeps a model that there is no token for."""
+    exchange: str | None = EXCHANGE
+    """What LiteLLM asks when api-key.json has expired; None if it never reads that file and sends the access token."""
+    unwritable_file: str = "GetAPIKeyError"
+    """What becomes of a token whose api-key.json cannot be written."""
+    asks_for_address: str | None = None
+    """What LiteLLM asks to learn Copilot's address; None if it takes what the environment or api-key.json says."""
+    entry_points: bool = False
+    """Whether the router has apply() and registry(), and announces the end of all else that a hook could use."""
 
-entry = {
-    "model_name": "github_copilot/x",
-    "litellm_params": {"model": "github_copilot/x"},
-    "model_info": {"id": "github_copilot/managed/x", "input_cost_per_token": 1.0},
+
+WITH_EXCHANGE = Facts()
+FACTS = {
+    "1.82": replace(WITH_EXCHANGE, takes_updates=False, removed_names=True, exchange=f"{GITHUB}/v2/token"),
+    "1.90": replace(WITH_EXCHANGE, removed_names=True),
+    "1.99": WITH_EXCHANGE,
+    "1.106": WITH_EXCHANGE,
+    "1.108": WITH_EXCHANGE,
+    "1.109": replace(WITH_EXCHANGE, keeps_without_token=True, unwritable_file="exchanged", entry_points=True),
+    "1.110": Facts(
+        keeps_without_token=True,
+        exchange=None,
+        unwritable_file="the access token",
+        asks_for_address=f"{GITHUB}/user",
+        entry_points=True,
+    ),
 }
-facts["dropped_without_token"] = router.upsert_deployment(Deployment(**entry)) is None
+OLD_MEMBERS = {"upsert_deployment", "delete_deployment", "model_names", "deployment_names", "get_model_list"}
 
-async def ask(kind):
-    say, model = [{"role": "user", "content": "x"}], "github_copilot/gpt-4o"
-    if kind == "chat":
-        await litellm.acompletion(model=model, messages=say)
-    if kind == "responses":
-        await litellm.aresponses(model=model, input="x")
-    if kind == "messages":
-        await litellm.anthropic_messages(model=model, messages=say, max_tokens=9)
-    if kind == "embedding":
-        await litellm.aembedding(model=model, input=["x"])
 
-facts["errors"] = {}
-for kind in ("chat", "responses", "messages", "embedding"):
-    for calls in range(9):
-        left = iter(["a token"] * calls)
-        def ends(self):
-            token = next(left, None)
-            if token is None:
-                raise litellm.BadRequestError("the token has ended", "", "github_copilot")
-            return token
-        Authenticator.get_api_key = ends
-        try:
-            asyncio.run(ask(kind))
-        except Exception as error:
-            if "the token has ended" in str(error):
-                facts["errors"].setdefault(kind, []).append(getattr(error, "status_code", str(error)))
+def line_of(version: str) -> str:
+    """The line of releases that a version belongs to: its first two numbers."""
+    return ".".join(version.split(".")[:2])
 
-Authenticator.get_api_key = lambda self: "a token"
-facts["taken_with_token"] = router.upsert_deployment(Deployment(**entry)) is not None
-facts["same_is_none"] = router.upsert_deployment(Deployment(**entry)) is None
-facts["cost_map_key"] = "github_copilot/managed/x" in litellm.model_cost
-facts["deployment_names"] = list(router.deployment_names)
-router.delete_deployment(id="github_copilot/managed/x")
-facts["model_names"] = sorted(router.model_names)
-facts["deployment_names_after"] = list(router.deployment_names)
-print(json.dumps(facts))
-"""
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture(scope="module")
+def expected() -> Facts:
+    """The facts of this version's line, or of the newest one in the table."""
+    return FACTS.get(line_of(litellm_version())) or list(FACTS.values())[-1]
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +90,13 @@ def facts(tmp_path_factory) -> dict[str, Any]:
         **{key: value for key, value in os.environ.items() if "COPILOT" not in key and "LITELLM" not in key},
         "GITHUB_COPILOT_TOKEN_DIR": str(home),
         "GITHUB_COPILOT_API_KEY_FILE": str(home / "api-key.json"),
-        "GITHUB_COPILOT_API_KEY_URL": "http://127.0.0.1:9/",
+        "GITHUB_COPILOT_API_KEY_URL": EXCHANGE,
         "GITHUB_COPILOT_API_BASE": "http://127.0.0.1:9",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
-    (home / "access-token").write_text("ghu_x")
+    (home / "access-token").write_text("the access token")
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROBE, str(home / "api-key.json")],
+        [litellm_python(), "-P", "-W", "ignore", str(Path(__file__).with_name("probe.py")), str(home)],
         env=env,
         capture_output=True,
         text=True,
@@ -125,15 +107,64 @@ def facts(tmp_path_factory) -> dict[str, Any]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
+def test_this_line_of_releases_is_in_the_table():
+    """A LiteLLM that nobody has looked at is red, and says what to do."""
+    version = litellm_version()
+    assert line_of(version) in FACTS, (
+        f"Nobody has looked at LiteLLM {version} yet. Give {line_of(version)} a row in FACTS of tests/litellm/"
+        "test_facts.py: the row of the version before it, with what the other tests of this file found to differ. "
+        "Where something differs, the hook's adapter has to know it. CONTRIBUTING.md tells the other steps."
+    )
+
+
 def test_the_router_changes_without_awaiting(facts):
     """upsert_deployment and delete_deployment exist and are synchronous: a change is whole for every request."""
     assert facts["synchronous"]
 
 
-def test_expires_at_in_the_token_file_decides(facts):
-    """A valid one keeps LiteLLM from asking GitHub; an old one makes it ask."""
-    assert facts["valid_by_expires_at"] == "from the file"
-    assert facts["expired_by_expires_at"] == "wants an exchange"
+def test_the_router_takes_a_model_and_an_update(facts, expected):
+    """With a token a model is taken; a changed one replaces it, but not in every version."""
+    assert facts["taken_with_token"]
+    assert facts["updated"] == expected.takes_updates
+
+
+def test_a_model_without_a_token(facts, expected):
+    """Older routers drop a model that there is no token for, newer ones keep it."""
+    assert facts["kept_without_token"] == expected.keeps_without_token
+
+
+def test_names_are_left_behind_by_a_removal(facts, expected):
+    """deployment_names never follows a removal, model_names does in newer versions: the hook sees to what is left."""
+    assert facts["names_after_removal"] == ([X] if expected.removed_names else [])
+    assert set(facts["deployment_names_after_removal"]) == {X}
+
+
+def test_the_cost_map_is_keyed_by_the_managed_id(facts):
+    """The hook takes the old prices out under this key."""
+    assert facts["cost_map_key"]
+
+
+def test_the_supported_entry_points(facts, expected):
+    """Where apply() and registry() are, all else that a hook could use is counted and will go."""
+    assert facts["entry_points"] == expected.entry_points
+    assert set(facts["deprecated"]) >= (OLD_MEMBERS if expected.entry_points else set())
+
+
+def test_where_litellm_gets_its_token(facts, expected):
+    """By expires_at in api-key.json, and by an exchange when that is past; or it sends the access token itself."""
+    if expected.exchange is None:
+        assert facts["valid_file"] == facts["expired_file"] == [[], "the access token"]
+    else:
+        assert facts["valid_file"] == [[], "from the file"]
+        assert facts["expired_file"] == [[expected.exchange], "exchanged"]
+    assert facts["unwritable_file"] == expected.unwritable_file
+
+
+def test_where_litellm_gets_copilots_address(facts, expected):
+    """From api-key.json, or by asking GitHub, at an address that no variable changes."""
+    asked, address = facts["address"]
+    assert asked == ([expected.asks_for_address] if expected.asks_for_address else [])
+    assert address == ("None" if expected.asks_for_address else "http://127.0.0.1:9")
 
 
 def test_the_provider_calls_get_api_key(facts):
@@ -148,24 +179,8 @@ def test_a_token_that_ends_amid_a_request_is_a_400(kind, facts):
     assert set(facts["errors"][kind]) == {400}
 
 
-def test_a_model_is_dropped_when_there_is_no_token(facts):
-    """The router wants a token to register a model, which is why the hook hands it a placeholder."""
-    assert facts["dropped_without_token"] and facts["taken_with_token"] and facts["same_is_none"]
-
-
-def test_the_cost_map_is_keyed_by_the_managed_id(facts):
-    """The hook takes the old prices out under this key."""
-    assert facts["cost_map_key"]
-
-
-def test_names_are_left_behind_by_a_removal(facts):
-    """model_names follows a removal, deployment_names does not: the hook sets it."""
-    assert facts["model_names"] == []
-    assert facts["deployment_names"] == facts["deployment_names_after"] == [P + "x"]
-
-
-def test_a_stock_litellm_drops_every_copilot_model_while_github_is_down(fresh_gh, start):
-    """Why the hook exists; and a start-up hook is awaited, before the configuration is loaded."""
+def test_what_a_stock_litellm_makes_of_a_start_while_github_is_down(fresh_gh, start, expected):
+    """Why the hook exists: older ones lose every Copilot model for good. And a start-up hook is awaited first."""
     gh = fresh_gh
     proxy: Proxy = start(
         gh,
@@ -188,7 +203,9 @@ def test_a_stock_litellm_drops_every_copilot_model_while_github_is_down(fresh_gh
     gh.down()
     proxy.start()
     assert Path(proxy.home, "awaited").read_text() == "None"
-    assert proxy.models() == {"other"}
+    copilots = {P + "gpt-4o", P + "gpt-4.1"} if expected.keeps_without_token else set()
+    assert proxy.models() == {"other"} | copilots
     gh.up()
-    answer = proxy.chat(P + "gpt-4o")
-    assert answer.status_code == 400 and proxy.models() == {"other"}
+    if not expected.keeps_without_token:
+        answer = proxy.chat(P + "gpt-4o")
+        assert answer.status_code == 400 and proxy.models() == {"other"}

@@ -93,6 +93,8 @@ def seconds(answers: list[Answer]) -> tuple[float, float]:
     return statistics.median(taken), max(taken)
 
 
+@pytest.mark.core
+@pytest.mark.feature("guards")
 def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
     """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast."""
     gh.set(token_lifetime=18)
@@ -138,6 +140,7 @@ def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
         assert any("GitHub does not answer" in answer.text for answer in expired)
 
 
+@pytest.mark.core
 def test_a_new_login_is_exchanged_at_once_and_only_once(gh, proxy):
     """A rotated access token counts within two seconds, is what GitHub is sent, once for all workers."""
     token = gh.new_access_token()
@@ -150,6 +153,7 @@ def test_a_new_login_is_exchanged_at_once_and_only_once(gh, proxy):
     assert [item.headers["authorization"] for item in gh.requests_to(EXCHANGE)] == [f"token {token}"]
 
 
+@pytest.mark.core
 def test_a_renewal_is_one_exchange_for_all_workers(gh, proxy):
     """Also after every worker has looked several times; nobody is without a token meanwhile."""
     for _ in range(3):

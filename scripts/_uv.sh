@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# Finds uv, the installer, for the scripts beside this file. Sourced by them, with the clone as working directory.
+
+# Sets uv: the one on PATH, or the one that requirements-test.lock pins, in a virtual environment of its own (.venv-uv).
+use_uv() {
+  uv=$(command -v uv || true)
+  [ -z "$uv" ] || return 0
+  uv=.venv-uv/bin/uv
+  local pinned
+  pinned=$(sed -n '/^uv==/,/[^\\]$/p' requirements-test.lock)
+  if [ ! -x "$uv" ] || [ "$pinned" != "$(cat .venv-uv/.pinned 2>/dev/null)" ]; then
+    echo "== installing uv into .venv-uv" >&2
+    "${PYTHON:-python3}" -m venv --clear .venv-uv
+    printf '%s\n' "$pinned" >.venv-uv/pinned.txt
+    .venv-uv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r .venv-uv/pinned.txt
+    mv .venv-uv/pinned.txt .venv-uv/.pinned
+  fi
+}

@@ -1,0 +1,138 @@
+"""The table of LiteLLM versions: what a test run records, and the page that is made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scripts import compatibility
+from scripts.compatibility import FEATURES, Run, load, page, read
+from scripts.litellm_versions import ROOT, Version, versions
+
+LISTED = [Version("1.8.0", "oldest", "why"), Version("1.9.0", "default", "why"), Version("1.10.0", "newest", "why")]
+TESTS = """
+    import pytest
+
+    @pytest.mark.feature("follows")
+    @pytest.mark.parametrize("silence", [41, 120, 7])
+    def test_that_measures(record_figure, silence):
+        record_figure("silence, ms", silence)
+
+    @pytest.mark.feature("follows", "updates")
+    def test_that_passes(): ...
+
+    @pytest.mark.feature("updates")
+    def test_that_fails(): assert False
+
+    @pytest.mark.feature("guards")
+    def test_whose_fixture_fails(nobody): ...
+
+    @pytest.mark.feature("per-user")
+    def test_that_is_skipped(): pytest.skip("there since 1.9")
+
+    @pytest.mark.feature("early refusal")
+    @pytest.mark.xfail(reason="LiteLLM ignores it")
+    def test_that_is_known_to_fail(): assert False
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs tests with the plugin, as a LiteLLM of version 1.9.0, and returns what it wrote and said."""
+    (tmp_path / "python").write_text("#!/bin/sh\necho 1.9.0\n")
+    (tmp_path / "python").chmod(0o755)
+
+    def go(tests: str, *flags: str) -> tuple[dict | None, str]:
+        (tmp_path / "test_it.py").write_text("\n".join(line[4:] for line in tests.splitlines()))
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "COPILOT_TEST_LITELLM": str(tmp_path / "litellm"),
+            "COPILOT_TEST_RESULTS": str(tmp_path / "results"),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.litellm.results",
+            "-c",
+            "/dev/null",
+            "test_it.py",
+            *flags,
+        ]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+        file = tmp_path / "results" / "1.9.0.json"
+        return json.loads(file.read_text()) if file.exists() else None, done.stdout + done.stderr
+
+    return go
+
+
+def test_a_run_records_features_and_figures(run):
+    """A feature is there if a test of it passed and none failed; of several values the greatest counts."""
+    found, _ = run(TESTS)
+    assert found is not None
+    assert found["litellm"] == "1.9.0" and found["tests"] == "all"
+    assert found["features"] == {
+        "follows": "passed",
+        "updates": "failed",
+        "guards": "failed",
+        "per-user": "skipped",
+        "early refusal": "failed",
+    }
+    assert found["reasons"] == {"per-user": "there since 1.9", "early refusal": "LiteLLM ignores it"}
+    assert found["figures"] == {"silence, ms": 120}
+
+
+def test_the_core_is_called_so(run):
+    """A run of the core says that it was no more."""
+    found, _ = run(
+        "    import pytest\n    @pytest.mark.core\n    @pytest.mark.feature('follows')\n    def test_it(): ...",
+        "-m",
+        "core",
+    )
+    assert found is not None and found["tests"] == "core"
+
+
+def test_a_feature_that_the_table_lacks_stops_the_run(run):
+    """A slip of the pen does not vanish in silence."""
+    found, said = run("    import pytest\n    @pytest.mark.feature('folows')\n    def test_it(): ...")
+    assert found is None and "folows" in said and "follows" in said
+
+
+def test_a_run_without_marks_leaves_nothing(run):
+    """A run of some other tests does not overwrite what was recorded."""
+    assert run("    def test_it(): ...")[0] is None
+
+
+def test_the_page_shows_each_version_once(tmp_path):
+    """A row per version with its features, a column per version with its figures, notes below; read back as written."""
+    result = {
+        "litellm": "1.9.0",
+        "tests": "core",
+        "seconds": 90,
+        "features": {"follows": "passed", "updates": "failed", "per-user": "skipped"},
+        "reasons": {"per-user": "there since 1.10"},
+        "figures": {"silence, ms": 41.25, "served again after, s": 0.5},
+    }
+    (tmp_path / "1.9.0.json").write_text(json.dumps(result))
+    runs = load(tmp_path)
+    text = page(LISTED, runs)
+    assert "| 1.9.0 (default) | yes | **no** | not run | not run | – | not run |" in text
+    assert "| 1.8.0 (oldest) |" + " not run |" * len(FEATURES) in text
+    assert "| silence, ms |  | 41.25 |  |" in text
+    assert "| tests |  | core |  |\n| minutes |  | 1.5 |  |" in text
+    assert "- 1.9.0, per-user: there since 1.10\n" in text
+    again = read(text)
+    assert again == {"1.8.0": Run(), "1.10.0": Run(), **runs}
+    assert page(LISTED, again) == text
+
+
+def test_the_page_names_the_versions_of_the_list():
+    """docs/compatibility.md shows every listed version, in its order, and no other."""
+    shown = read(compatibility.PAGE.read_text("utf-8"))
+    assert list(shown) == [version.number for version in versions()], "run scripts/matrix.sh"

@@ -121,11 +121,12 @@ written tokens without a price as free; so the entry always has all of them:
 - What the second tier lacks is as in the first; what both lack costs what input tokens cost in that tier.
 - `COPILOT_PRICES=zero` writes a zero for every one of them.
 
-What is still LiteLLM's: all prices of a model that the catalog does not price at all, and with
-`COPILOT_PRICES=litellm` those of every model. Where the catalog prices only input or only output, LiteLLM counts the
-other as free. LiteLLM before 1.99 counts tokens that are kept for an hour, in prompts above the boundary, at the
-default tier's price. `/model/info` adds, for display, prices from LiteLLM's map above boundaries that the catalog does
-not have; they enter no cost. `tests/litellm/test_prices_unmixed.py` holds this for every id that LiteLLM has a price for.
+What is still LiteLLM's: all prices of a model whose input the catalog does not price, and with `COPILOT_PRICES=litellm`
+those of every model. Output that the catalog does not price is counted as free. LiteLLM before 1.99 counts cached and
+written tokens in prompts above the boundary at the default tier's price, unless the boundary is one that it has a key
+for (200 000 tokens; 272 000 for cached ones). `/model/info` adds, for display, prices from LiteLLM's map above
+boundaries that the catalog does not have; they enter no cost. `tests/litellm/test_prices_unmixed.py` holds this
+for every id that LiteLLM has a price for.
 
 A promotion (`billing.promo`) changes no price here. GitHub's SDK describes `discount_percent` as the discount that is
 "applied while the promotion is active", but no public source says whether `token_prices` holds it already: VS Code
@@ -135,6 +136,10 @@ promotion, and the price is the catalog's, which the next sync after its end cor
 
 `extra_headers`: `editor-version`, `editor-plugin-version`, `copilot-integration-id`, `user-agent`, and for
 models that take images `copilot-vision-request: true`, without which Copilot refuses them.
+
+With `COPILOT_CREDENTIAL_NAME` set, `litellm_params` also has `litellm_credential_name`, and `github_copilot_auth_type:
+per_user_oauth`, without which LiteLLM falls back to the shared login while it has no credential of that name
+([per-user seats](per-user-seats.md)).
 
 ## Aliases
 

@@ -29,7 +29,8 @@ class Rates:
     cache_write: Decimal | None = None
 
     def known(self) -> bool:
-        return not (self.input is None and self.output is None)
+        """Whether requests can be priced. Without a price for input LiteLLM before 1.106 would use one of its own."""
+        return self.input is not None
 
     def over(self, other: Rates) -> Rates:
         """These rates, and those of ``other`` where these have none."""
@@ -90,7 +91,7 @@ def parse(billing: object) -> Prices | None:
     if isinstance(longer, Mapping):
         boundary = _boundary(tier)
         rates = _rates(longer, USD_PER_CREDIT, batch)
-        if boundary is not None and rates.known() and _differs(rates, default):
+        if boundary is not None and _differs(rates, default):
             return Prices(default, boundary, rates)
     return Prices(default)
 

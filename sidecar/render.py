@@ -74,9 +74,25 @@ def _key(model: Model, name: str) -> str:
 def _entry(name: str, key: str, model: Model, settings: Settings) -> Entry:
     return {
         "model_name": name,
-        "litellm_params": {"model": PROVIDER + model.id, "extra_headers": headers(model, settings)},
+        "litellm_params": {
+            "model": PROVIDER + model.id,
+            "extra_headers": headers(model, settings),
+            **_seat(settings),
+        },
         "model_info": {"id": key, **model_info(model, settings)},
     }
+
+
+def _seat(settings: Settings) -> dict[str, str]:
+    """Whose seat pays: nothing for the shared login, else the credential under which each user has his own.
+
+    The name alone would not do: LiteLLM falls back to the shared login while it does not have a credential of
+    that name (``github_copilot_auth_mode`` in its llms/github_copilot/per_user_auth.py). With the type beside
+    it, LiteLLM since 1.108 refuses such a request, and older ones send the type to Copilot, which refuses it.
+    """
+    if settings.credential is None:
+        return {}
+    return {"litellm_credential_name": settings.credential, "github_copilot_auth_type": "per_user_oauth"}
 
 
 def headers(model: Model, settings: Settings) -> dict[str, str]:

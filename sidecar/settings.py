@@ -129,6 +129,17 @@ def configmap_name(text: str) -> str:
     return "/".join(parts)
 
 
+def credential_name(text: str) -> str:
+    """letters, digits, spaces and `._:@+-`, up to 128"""
+    name = text.strip()
+    # No slash: LiteLLM resolves what begins with os.environ/ or oidc/.
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:@+-]{0,126}[A-Za-z0-9._:@+-])?", name):
+        raise ValueError(
+            "is not a credential name: up to 128 letters, digits, spaces and ._:@+-, a letter or digit first"
+        )
+    return name
+
+
 def text_value(text: str) -> str:
     """text"""
     return text.strip()
@@ -198,6 +209,13 @@ class Settings:
         None,
         "A LiteLLM config that is kept in step in place, instead of the models file: only its generated entries "
         "are replaced.",
+    )
+    follow_config: Path | None = knob(
+        "COPILOT_FOLLOW_CONFIG",
+        path,
+        None,
+        "Read by the hook in LiteLLM's container: LiteLLM's own config, whose `model_list` is then followed too, "
+        "entries of all providers: docs/follow-config.md. CONFIG_FILE there has the same effect.",
     )
     config_backups: int = knob(
         "COPILOT_CONFIG_BACKUPS", whole_number(0, 10_000), "10", "Backups of that config that are kept beside it."
@@ -338,6 +356,13 @@ class Settings:
         choice("live", "litellm", "zero"),
         "live",
         "Prices from the catalog, LiteLLM's own, or zero (flat plans).",
+    )
+    credential: str | None = knob(
+        "COPILOT_CREDENTIAL_NAME",
+        credential_name,
+        None,
+        "The LiteLLM credential with per-user Copilot login under which every model is called, so that each user "
+        "spends their own seat. Needs LiteLLM 1.108 or newer and its database: docs/per-user-seats.md.",
     )
     editor_version: str = knob(
         "COPILOT_EDITOR_VERSION",

@@ -23,7 +23,6 @@ def usd(*prices):
         (tiered(tier(0.175, 1.4, 0.0175), batch_size=1000), usd("0.00000175", "0.000014", "0.000000175", None)),
         (tiered(tier(300, 1500)), usd("0.000003", "0.000015", None, None)),
         (tiered({"input_price": 7}), usd("0.00000007", None, None, None)),
-        (tiered({"output_price": 7}), usd(None, "0.00000007", None, None)),
         (tiered({"input_price": 7, "output_price": 7, "cache_price": 3}), usd("7e-8", "7e-8", "3e-8", None)),
         (tiered({"input_price": 7, "cache_price": 3, "cache_read_price": 2}), usd("7e-8", None, "2e-8", None)),
         (tiered({"input_price": 7, "cache_price": 3, "cache_read_price": "x"}), usd("7e-8", None, "3e-8", None)),
@@ -88,9 +87,12 @@ def test_batch_that_is_none(make, batch):
 
 @pytest.mark.parametrize("price", NO_NUMBER)
 def test_price_that_is_none(price):
-    """What is not a price is unknown, not zero, and does not take the others with it."""
-    assert parse(tiered(tier(price, 200))) == Prices(usd(None, "0.000002", None, None))
-    assert parse(tiered(tier(price, price, 100))) is None
+    """What is not a price is unknown, not zero; without a price for input there are no prices at all."""
+    assert parse(tiered(tier(200, price, price))) == Prices(usd("0.000002", None, None, None))
+    assert parse(tiered(tier(price, 200, 100))) is None
+    assert parse(tiered(tier(100, 200, context_max=9), {"output_price": 300, "input_price": price})) == Prices(
+        usd("0.000001", "0.000002", None, None), 9, usd(None, "0.000003", None, None)
+    )
 
 
 @pytest.mark.parametrize("billing", [None, [], "x", {}, multiplier(1), {"token_prices": None}, {"token_prices": []}])
@@ -102,7 +104,8 @@ def test_no_prices(billing):
 @pytest.mark.parametrize("price", [10**9, Decimal("1e-25")])
 def test_beyond_all_reason(price):
     """A price above a dollar a token, or below anything that could be billed, is a mistake."""
-    assert parse(tiered(tier(price, 200))).default.input is None
+    assert parse(tiered(tier(200, price))).default.output is None
+    assert parse(tiered(tier(price, 200))) is None
 
 
 NUMBERS = st.one_of(

@@ -151,7 +151,7 @@ def costs(info):
                 "cache_creation_input_token_cost": "0.0000011",
             },
         ),
-        (tiered({"output_price": 40}), {"output_cost_per_token": "0.0000004"}),
+        (tiered({"output_price": 40}), {}),
         (None, {}),
         (tiered(tier(10, 40), batch_size=0), {}),
     ],
@@ -366,6 +366,23 @@ def test_rendering_what_was_rendered_changes_nothing():
     text = render.dump_entries(choose(demo_catalog(), Settings.load(ALL))[1])
     again = yaml.safe_load(text)
     assert yaml.safe_load(render.dump_entries(again)) == again
+
+
+def test_each_user_his_own_seat():
+    """COPILOT_CREDENTIAL_NAME puts every entry, under every name, under that credential; without it nothing is said."""
+    catalog = [*demo_catalog(), model("embed", type="embeddings")]
+    found = entries_of(catalog, COPILOT_CREDENTIAL_NAME="team", COPILOT_MODEL_NAMES="both", **ALL)
+    seats = [
+        (
+            entry["litellm_params"].get("litellm_credential_name"),
+            entry["litellm_params"].get("github_copilot_auth_type"),
+        )
+        for entry in found
+    ]
+    assert set(seats) == {("team", "per_user_oauth")} and len(seats) > 10
+    shared = entries_of(catalog, COPILOT_MODEL_NAMES="both", **ALL)
+    assert all(set(entry["litellm_params"]) == {"model", "extra_headers"} for entry in shared)
+    assert [entry["model_info"] for entry in found] == [entry["model_info"] for entry in shared]
 
 
 SCALARS = st.one_of(

@@ -26,6 +26,7 @@ WRONG = {
     "COPILOT_LOG_LEVEL": "chatty",
     "COPILOT_PICKER_ONLY": "maybe",
     "COPILOT_MODEL_NAMES": "short",
+    "COPILOT_CREDENTIAL_NAME": "os.environ/SECRET",
     "COPILOT_EDITOR_VERSION": "vscode/1\r\nx-evil: 1",
     "GITHUB_COPILOT_API_KEY_URL": "ftp://api.github.com/token",
     "GITHUB_COPILOT_API_BASE": "http://api.example.com",
@@ -49,6 +50,22 @@ def test_defaults_need_nothing():
     assert (found.interval, found.remove_after, found.sync_on_startup, found.names) == (3600, 3, True, "prefixed")
     assert found.token_dir == Path.home() / ".config/litellm/github_copilot"
     assert found.client_id == "Iv1.b507a08c87ecfe98"
+
+
+@pytest.mark.parametrize("name", ["team", "GitHub Copilot", "a", "copilot.per-user_2@x:y+z", "x" * 128])
+def test_a_credential_name(name):
+    """What LiteLLM's credentials are usually called is taken as it is; none is set by default."""
+    assert load(COPILOT_CREDENTIAL_NAME=f" {name} ").credential == name
+    assert load().credential is None
+
+
+@pytest.mark.parametrize(
+    "name", ["os.environ/KEY", "oidc/google/x", "a/b", "-a", ".a", "a\nb", "a\tb", "é", "a{b}", "x" * 129]
+)
+def test_what_is_no_credential_name(name):
+    """A name that LiteLLM would resolve, or that no credential should have, is refused with what is allowed."""
+    text = refusal(COPILOT_CREDENTIAL_NAME=name)
+    assert "COPILOT_CREDENTIAL_NAME=" in text and "letters, digits, spaces and ._:@+-" in text
 
 
 def test_every_default_passes_its_own_check():

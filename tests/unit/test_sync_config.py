@@ -43,6 +43,16 @@ def test_flag_and_variable_are_one(bench, config):
     assert len(list(config.parent.glob("*.bak-*"))) == 1
 
 
+def test_each_user_his_own_seat(bench, config):
+    """COPILOT_CREDENTIAL_NAME reaches the generated entries of a config, and only those; unset it leaves again."""
+    assert bench.run("sync", "--config", str(config), COPILOT_CREDENTIAL_NAME="team").code == 0
+    own, *generated = yaml.safe_load(config.read_text())["model_list"]
+    assert [item["litellm_params"]["litellm_credential_name"] for item in generated] == ["team", "team"]
+    assert own["litellm_params"] == {"model": "openai/gpt-4o"}
+    assert bench.run("sync", "--config", str(config)).code == 0
+    assert "team" not in config.read_text()
+
+
 def test_dry_run(bench, config):
     """--dry-run shows diff and fields, writes nothing, and ends with 1 or 0."""
     first = bench.run("sync", "--config", str(config), "--dry-run")

@@ -1,16 +1,19 @@
-"""The GitHub Actions workflow that users copy: its steps, run as Actions would, on a clone with a remote."""
+"""The GitHub Actions workflows: the one that users copy, run as Actions would, and the one that tries new LiteLLMs."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 
+import pytest
 import yaml
 
 from tests.fakes.catalog import model
 from tests.scripts.conftest import ROOT, TOKEN
 
 WORKFLOW = ROOT / "docs" / "examples" / "sync-models.yml"
+NIGHTLY = ROOT / ".github" / "workflows" / "litellm-nightly.yml"
 
 
 def git(directory, *arguments):
@@ -18,12 +21,111 @@ def git(directory, *arguments):
     return done.stdout
 
 
-def test_actions_are_pinned():
+@pytest.mark.parametrize(("workflow", "count"), [(WORKFLOW, 3), (NIGHTLY, 5)])
+def test_actions_are_pinned(workflow, count):
     """Every action is pinned by commit, with the version beside it."""
-    uses = re.findall(r"uses: (.*)", WORKFLOW.read_text())
-    assert len(uses) == 3
+    uses = re.findall(r"uses: (.*)", workflow.read_text())
+    assert len(uses) == count
     for line in uses:
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+
+
+def test_both_workflows_use_the_same_actions():
+    """An action has one pin in this repository."""
+    pins = set(re.findall(r"uses: (.*)", WORKFLOW.read_text() + NIGHTLY.read_text()))
+    assert len(pins) == len({pin.partition("@")[0] for pin in pins})
+
+
+def test_the_nightly_workflow_may_no_more_than_it_must():
+    """Only the job that runs no LiteLLM may write, and only issues; no text from elsewhere gets into a command."""
+    workflow = yaml.safe_load(NIGHTLY.read_text())
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        issues = {"issues": "write"} if name == "report" else {}
+        assert job["permissions"] == {"contents": "read", **issues}
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+    assert "secrets." not in NIGHTLY.read_text()
+
+
+@pytest.fixture
+def nightly(tmp_path):
+    """Runs scripts/nightly.sh among stand-ins that note how they are called; returns exit code, calls and output."""
+    scripts, commands, notes = tmp_path / "scripts", tmp_path / "bin", tmp_path / "notes"
+    scripts.mkdir()
+    commands.mkdir()
+    shutil.copy(ROOT / "scripts" / "nightly.sh", scripts)
+    note = f'#!/bin/bash\necho "$(basename "$0") $*" >>{notes}\n'
+    stand_ins = {
+        scripts / "lock_litellm.sh": "echo 1.111.0",
+        scripts / "test.sh": 'printf "%b" "$TEST_OUTPUT"; exit "${TEST_CODE:-0}"',
+        commands / "docker": '[ "$1" != run ] || echo 1.111.1',
+        commands / "gh": f"""
+            [ "$2" != list ] || echo "$OPEN_ISSUE"
+            while [ $# -gt 0 ]; do [ "$1" != --body-file ] || cat "$2" >{tmp_path}/body; shift; done""",
+    }
+    for file, text in stand_ins.items():
+        file.write_text(note + text + "\n")
+        file.chmod(0o755)
+
+    def run(what, **environ):
+        output = tmp_path / "output"
+        for file in (notes, output, tmp_path / "body"):
+            file.write_text("")
+        env = {"PATH": f"{commands}:/usr/bin:/bin", "GITHUB_OUTPUT": str(output), "RUN_URL": "https://run", **environ}
+        command = [str(scripts / "nightly.sh"), what]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return done.returncode, notes.read_text().splitlines(), output.read_text(), (tmp_path / "body").read_text()
+
+    return run
+
+
+def test_a_night_tells_what_it_tried_and_what_failed(nightly):
+    """The release and the image are named with their version; lines of failed tests are told, and the step fails."""
+    failed = "some text\\nFAILED tests/x.py::test_y - assert 1\\nERROR tests/z.py\\n"
+    code, calls, output, _ = nightly("release", TEST_OUTPUT=failed, TEST_CODE="1")
+    assert code == 1 and calls == ["lock_litellm.sh --latest", "test.sh --litellm 1.111.0"]
+    told = re.findall(r"(\w+)<<(end-[0-9a-f]{32})\n(.*?)\n\2\n", output, re.DOTALL)
+    assert [(name, text) for name, _, text in told] == [
+        ("what", "LiteLLM 1.111.0"),
+        ("failures", "FAILED tests/x.py::test_y - assert 1\nERROR tests/z.py"),
+    ]
+    code, calls, output, _ = nightly("image", TEST_OUTPUT="all well")
+    assert code == 0 and calls[-1] == "test.sh tests/containers"
+    assert "main-stable (LiteLLM 1.111.1)" in output
+
+
+OUTCOME = {
+    "RELEASE_RESULT": "failure",
+    "RELEASE_WHAT": "LiteLLM 1.111.0",
+    "RELEASE_FAILURES": "FAILED tests/x.py::test_y - ```\n@everybody",
+    "IMAGE_RESULT": "success",
+    "IMAGE_WHAT": "the image",
+    "IMAGE_FAILURES": "",
+}
+WELL = {**OUTCOME, "RELEASE_RESULT": "success", "RELEASE_FAILURES": ""}
+
+
+def test_one_issue_says_what_broke(nightly):
+    """It is opened once and updated from then on; what is quoted stays quoted, and what works is not mentioned."""
+    _, calls, _, body = nightly("report", OPEN_ISSUE="", **OUTCOME)
+    assert [call for call in calls if "issue create" in call] and not [call for call in calls if "issue edit" in call]
+    assert "## LiteLLM 1.111.0\n\n```\nFAILED tests/x.py::test_y - \n@everybody\n```" in body
+    assert "https://run" in body and "the image" not in body
+    _, calls, _, again = nightly("report", OPEN_ISSUE="12", **OUTCOME)
+    assert calls[-1].startswith("gh issue edit 12 ") and again == body
+    _, _, _, body = nightly("report", OPEN_ISSUE="12", **{**WELL, "IMAGE_RESULT": "failure"})
+    assert "## the image\n\nIt did not come to the tests, or did not end: failure." in body
+
+
+def test_the_issue_is_closed_when_all_works(nightly):
+    """Nothing is opened for good news."""
+    _, calls, _, _ = nightly("report", OPEN_ISSUE="12", **WELL)
+    assert calls[-1].startswith("gh issue close 12 ")
+    _, calls, _, _ = nightly("report", OPEN_ISSUE="", **WELL)
+    assert [call.split()[:3] for call in calls] == [["gh", "issue", "list"]]
 
 
 def test_commits_only_changes(clone, tmp_path):

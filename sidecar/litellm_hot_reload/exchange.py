@@ -130,7 +130,7 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
 def renewal_pause(refusals: int) -> float:
     """Seconds that a token must have lived before Copilot's refusal of it is a reason for another exchange.
 
-    ``refusals`` counts the renewals in a row that were made for this reason: 10 s at least, then growing,
-    because a Copilot that refuses every token is not cured by asking GitHub for more of them.
+    ``refusals`` counts the renewals in a row that were made for this reason: none, then 10 s, then growing, because
+    a Copilot that refuses every token is not cured by asking GitHub for more of them.
     """
-    return float(10.0 * 2 ** min(refusals, 5)) if refusals else 10.0
+    return float(10.0 * 2 ** min(refusals - 1, 5)) if refusals else 0.0

@@ -15,6 +15,9 @@ from typing import Any, Protocol
 
 Entry = dict[str, Any]
 
+OVER = 0.001
+"""Seconds of a cooldown that is as good as none."""
+
 
 class Refused(Exception):
     """LiteLLM does not take an entry; the router is as it was."""
@@ -147,9 +150,12 @@ class Entrypoints:
         return str(self._deployment_id(model_group=entry["model_name"], litellm_params=entry["litellm_params"]))
 
     def end_cooldowns(self, keys: Iterable[str]) -> None:
-        health = self._router.health()
+        cooldowns = self._router.health().cooldowns
         for key in keys:
-            health.store.delete_cache(health.cooldowns.get_cooldown_cache_key(key))
+            # There is no way to take one back but to put one in its place that is over at once.
+            cooldowns.add_deployment_to_cooldown(
+                model_id=key, original_exception=Exception("over"), exception_status=401, cooldown_time=OVER
+            )
 
 
 class Members:
@@ -215,8 +221,9 @@ class Members:
 
     def end_cooldowns(self, keys: Iterable[str]) -> None:
         cooldowns = self._router.cooldown_cache
+        store = getattr(cooldowns, "cooldown_store", cooldowns.cache)
         for key in keys:
-            cooldowns.cache.delete_cache(f"deployment:{key}:cooldown")
+            store.delete_cache(f"deployment:{key}:cooldown")
 
 
 def _backend_of(item: Mapping[str, Any]) -> Any:

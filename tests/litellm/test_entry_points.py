@@ -1,0 +1,87 @@
+"""The hook uses LiteLLM's documented entry points where there are any, and tells what it found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar import render
+from sidecar.atomic import replace_file
+from tests.fakes.catalog import CHAT, model, tier, tiered
+
+from .proxy import CONFIG, Proxy, until
+from .results import litellm_version
+
+P = render.PROVIDER
+MOCK = {"model_name": "mock", "litellm_params": {"model": "openai/mock", "api_key": "x", "mock_response": "hi"}}
+
+
+def items(price: float, *more: str) -> list[dict[str, Any]]:
+    billing = tiered(tier(price, 4 * price, price / 10))
+    return [model(name, endpoints=[CHAT], billing=billing) for name in ("gpt-4o", "gpt-4.1", *more)]
+
+
+@pytest.fixture
+def strict(fresh_gh, start) -> Proxy:
+    """A LiteLLM in which a deprecated member that the hook uses is an error; models file and config are followed."""
+    proxy: Proxy = start(
+        fresh_gh,
+        config={"model_list": [MOCK]},
+        env={"LITELLM_WORKER_STARTUP_HOOKS": "strict:start,litellm_hot_reload:start"},
+    )
+    proxy.env["COPILOT_FOLLOW_CONFIG"] = str(proxy.config)
+    shutil.copy(Path(__file__).with_name("strict.py"), proxy.home)
+    proxy.login(fresh_gh.new_access_token())
+    fresh_gh.set_catalog(items(250))
+    proxy.publish(items(250))
+    proxy.start()
+    return proxy
+
+
+@pytest.mark.core
+@pytest.mark.feature("follows", "updates")
+def test_nothing_that_is_about_to_go_is_used(strict, fresh_gh):
+    """Additions, changes, removals, an edited config and a refused token: no deprecated member of the router."""
+    gh, proxy = fresh_gh, strict
+    (worker,) = proxy.clients
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 15, "a first answer")
+    gh.set_catalog(items(300, "new"))
+    proxy.publish(items(300, "new"))
+    until(lambda: worker.chat(P + "new").status == 200, 5, "an added model")
+    until(lambda: price_of(proxy, "gpt-4o") == pytest.approx(3e-6), 5, "a changed price")
+    proxy.publish(items(300))
+    until(lambda: worker.chat(P + "new").status == 400, 5, "a removed model")
+    edited = {**CONFIG, "include": [str(proxy.models_file)], "model_list": [{**MOCK, "model_name": "renamed"}]}
+    replace_file(proxy.config, yaml.safe_dump(edited).encode(), mode=0o644)
+    until(lambda: worker.chat("renamed").status == 200 and worker.chat("mock").status == 400, 5, "an edited config")
+    gh.refuse_copilot_tokens()
+    assert worker.chat(P + "gpt-4o").status == 401
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 5, "a renewed token")
+    assert [line for line in proxy.hook_log() if "unexpectedly" in line] == []
+    uses = json.loads((proxy.home / "uses.json").read_text())
+    assert uses in (None, {}), "None: this LiteLLM has deprecated nothing yet"
+
+
+def price_of(proxy: Proxy, name: str) -> float:
+    return float(proxy.info()[P + name]["model_info"]["input_cost_per_token"])
+
+
+@pytest.mark.core
+@pytest.mark.feature("guards")
+def test_the_hook_tells_what_it_found(strict):
+    """One line per worker, and a page of LiteLLM's for whoever has its key: the version, and all that is guarded."""
+    proxy = strict
+    (line,) = until(lambda: [line for line in proxy.hook_log() if "models by" in line], 10, "the line")
+    assert f"LiteLLM {litellm_version()}: models by " in line and "NOT" not in line
+    told = proxy.request("GET", "/copilot_hook").json()
+    assert told["litellm"] == litellm_version()
+    assert {"get_api_key", "get_api_base"} <= set(told["guarded"])
+    assert (told["unguarded"], told["unknown"], told["notes"]) == ([], [], [])
+    assert told["refusals_noticed"] and told["follows"]
+    refused = proxy.request("GET", "/copilot_hook", headers={"Authorization": "Bearer sk-wrong"})
+    assert refused.status_code >= 400 and "guarded" not in refused.text

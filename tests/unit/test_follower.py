@@ -1,0 +1,76 @@
+"""The hook in a LiteLLM of a generation that it does not know: it changes nothing there, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from sidecar import render
+from sidecar.litellm_hot_reload.adapter.provider import Guard
+from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
+from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
+from sidecar.litellm_hot_reload.keeper import Keeper
+from sidecar.litellm_hot_reload.models_file import ModelsFile
+from tests.fakes.catalog import model
+from tests.litellm.proxy import entries_of
+
+
+class RouterOfTheFuture:
+    """Has none of the members that any known generation has."""
+
+
+@pytest.fixture
+def follower(tmp_path):
+    models = tmp_path / "models.yaml"
+    models.write_bytes(render.models_file(entries_of([model("gpt-4o")])))
+    guard = Guard(Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(tmp_path)}))
+    proxy = SimpleNamespace(llm_router=RouterOfTheFuture(), llm_model_list=["as it was"])
+    return Follower(proxy, guard, Knowledge(guard), ModelsFile(models), None)
+
+
+def test_an_unknown_router_is_left_alone(follower):
+    """Nothing is called and nothing raised, turn after turn."""
+    for _ in range(3):
+        asyncio.run(follower.turn())
+    assert follower.proxy.llm_model_list == ["as it was"] and vars(follower.proxy.llm_router) == {}
+
+
+def test_what_is_not_protected_is_said_exactly(follower):
+    """The line for the log names what is not followed and not guarded."""
+    asyncio.run(follower.turn())
+    follower.guard.unguarded.append("get_api_base")
+    line = follower.knowledge.line()
+    assert "models are NOT followed" in line and "NOT guarded: get_api_base" in line
+    assert "refused tokens are NOT noticed" in line
+    assert follower.knowledge.as_dict()["follows"] == "" and follower.state()["models"] == 1
+
+
+def test_without_a_router_nothing_happens(follower):
+    """LiteLLM has none before it has loaded its configuration."""
+    follower.proxy.llm_router = None
+    asyncio.run(follower.turn())
+    assert follower.router() is None
+
+
+def test_a_long_change_is_divided():
+    """After a slice of work the loop is free; before that nothing is given away."""
+
+    async def turns(worked: float) -> int:
+        count, slices = 0, Slices()
+        slices._began -= worked
+
+        async def tick() -> None:
+            nonlocal count
+            while True:
+                count += 1
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        await slices.pause()
+        ticking.cancel()
+        return count
+
+    assert asyncio.run(turns(0.0)) == 0
+    assert asyncio.run(turns(10 * SLICE)) > 10

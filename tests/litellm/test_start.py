@@ -45,7 +45,7 @@ def fails_fast(worker: Worker, models: Iterable[str], reason: str) -> None:
     assert answer.seconds < 1
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.core)])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.core), 2])
 def test_models_serve_within_5_seconds_of_a_login_that_comes_after_the_start(workers, fresh_gh, start):
     """Before a login requests fail at once and say why; after it all models serve, hand-written ones too."""
     gh = fresh_gh
@@ -67,7 +67,7 @@ def test_models_serve_within_5_seconds_of_a_login_that_comes_after_the_start(wor
     assert gh.refusals == []
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.core)])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.core), 2])
 def test_models_serve_within_5_seconds_of_githubs_return(workers, fresh_gh, start):
     """LiteLLM started while GitHub was down; its models come back by themselves, without a restart."""
     gh = fresh_gh

@@ -1,0 +1,138 @@
+"""The commands around the list of LiteLLM versions, with stand-ins for what takes long: uv, Python and the tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.scripts.conftest import ROOT
+
+LIST = "1.8.0 oldest why\n1.9.0 default why\n1.10.0 newest why\n"
+UV = """
+    case "$*" in
+      *--no-deps*) echo litellm==1.12.0 ;;
+      *compile*) in=$(cat); while [ $# -gt 1 ]; do shift; done; echo "$in" >"$1" ;;
+    esac"""
+PYTEST = """
+    case "$*" in
+      scripts/*) exec /usr/bin/env python3 "$@" ;;
+      *pytest*) echo "results in $COPILOT_TEST_RESULTS" >>"$NOTES"; exit "${TEST_CODE:-0}" ;;
+      *"-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
+    esac"""
+
+
+class Tree:
+    """The scripts and a short list of versions in a directory of their own; what is called is noted."""
+
+    def __init__(self, home):
+        self.home, self.notes = home, home / "notes"
+        (home / "scripts").mkdir()
+        (home / "docs").mkdir()
+        (home / "bin").mkdir()
+        (home / "requirements-litellm").mkdir()
+        (home / "requirements-litellm" / "versions.txt").write_text(LIST)
+        for name in ("_uv.sh", "compatibility.py", "litellm_versions.py", "lock_litellm.sh", "matrix.sh", "test.sh"):
+            shutil.copy(ROOT / "scripts" / name, home / "scripts")
+        self.stand_in(home / "bin" / "uv", UV)
+        self.stand_in(home / "bin" / "python", PYTEST)
+
+    def stand_in(self, file, text):
+        file.write_text('#!/bin/bash\necho "${0##*/} $*" >>"$NOTES"\n' + text + "\n")
+        file.chmod(0o755)
+
+    def run(self, script, *arguments, **environ):
+        """A script from start to end; its result, and the calls that it made."""
+        self.notes.write_text("")
+        done = subprocess.run(
+            [str(self.home / "scripts" / script), *arguments],
+            cwd="/",
+            env={
+                "PATH": f"{self.home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+                "PYTHON": str(self.home / "bin" / "python"),
+                "NOTES": str(self.notes),
+                **environ,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done, self.notes.read_text().splitlines()
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(tmp_path)
+
+
+def pytest_call(calls):
+    (call,) = [call.partition("-m pytest")[2].strip() for call in calls if "-m pytest" in call]
+    return call
+
+
+def test_a_version_is_locked(tree):
+    """The lock asks for that version and the test tools; one that the list lacks is said to need a line."""
+    done, _ = tree.run("lock_litellm.sh", "1.9.0", "1.11.0")
+    assert done.returncode == 0, done.stderr
+    lock = (tree.home / "requirements-litellm" / "1.9.0.lock").read_text()
+    assert lock.splitlines() == ["-r requirements-test.in", "litellm[proxy]==1.9.0", "prisma"]
+    assert done.stdout == "" and done.stderr.count("versions.txt") == 1
+
+
+def test_all_and_the_latest_are_locked(tree):
+    """--all locks the list; --latest prints what the index has as newest, and nothing else, for other scripts."""
+    assert tree.run("lock_litellm.sh", "--all")[0].returncode == 0
+    assert {file.stem for file in tree.home.rglob("*.lock")} == {"1.8.0", "1.9.0", "1.10.0"}
+    done, _ = tree.run("lock_litellm.sh", "--latest")
+    assert done.stdout == "1.12.0\n" and (tree.home / "requirements-litellm" / "1.12.0.lock").exists()
+
+
+@pytest.mark.parametrize("version", ["newest", "1", "../1.9.0", "1.9.0 --index-url x"])
+def test_what_is_no_version_is_not_locked(tree, version):
+    """It is refused by name before anything is written."""
+    done, _ = tree.run("lock_litellm.sh", version)
+    assert done.returncode == 2 and f"'{version}' is no version" in done.stderr
+    assert not list(tree.home.rglob("*.lock"))
+
+
+def test_the_tests_run_on_the_version_that_is_asked_for(tree):
+    """In an environment of its own, made once for a lock; tests/litellm, or what the arguments name."""
+    tree.run("lock_litellm.sh", "--all")
+    done, calls = tree.run("test.sh", "--litellm", "1.9.0")
+    assert done.returncode == 0, done.stderr
+    assert pytest_call(calls) == "tests/litellm"
+    assert f"results in {tree.home}/build/compatibility" in calls
+    assert (tree.home / ".venv-litellm-1.9.0").is_dir()
+    assert any(call.startswith("uv pip install") and "--require-hashes" in call for call in calls)
+    _, calls = tree.run("test.sh", "--litellm=1.9.0", "--core")
+    assert pytest_call(calls) == "tests/litellm -m core"
+    assert not any(call.startswith("uv") for call in calls)
+    _, calls = tree.run("test.sh", "--litellm", "1.9.0", "-k", "renewal")
+    assert pytest_call(calls) == "tests/litellm -k renewal"
+    assert "results in " in calls
+    _, calls = tree.run("test.sh", "--litellm", "1.9.0", "scripts::test_x", "-x")
+    assert pytest_call(calls) == "scripts::test_x -x"
+    _, calls = tree.run("test.sh", "-k", "renewal")
+    assert pytest_call(calls) == "-k renewal" and (tree.home / ".venv-litellm-1.10.0").is_dir()
+
+
+def test_a_version_without_a_lock_is_refused(tree):
+    """The message names the command that makes one."""
+    done, _ = tree.run("test.sh", "--litellm", "1.11.0")
+    assert done.returncode == 2 and "scripts/lock_litellm.sh 1.11.0" in done.stderr
+
+
+def test_the_matrix_goes_on_after_a_failure(tree):
+    """All but the newest by default; how long each took, which failed, and the page, come at the end."""
+    tree.stand_in(tree.home / "scripts" / "test.sh", '[ "$2" != 1.8.0 ] || exit 3')
+    done, calls = tree.run("matrix.sh")
+    assert [call for call in calls if call.startswith("test.sh")] == [
+        f"test.sh --litellm {version} --core" for version in ("1.8.0", "1.9.0")
+    ]
+    assert done.returncode == 1 and "LiteLLM 1.8.0\n" in done.stderr
+    assert "LiteLLM 1.8.0: 0 s, failed (3)\nLiteLLM 1.9.0: 0 s\n" in done.stdout
+    assert "| 1.9.0 (default) |" in (tree.home / "docs" / "compatibility.md").read_text()
+    done, calls = tree.run("matrix.sh", "1.9.0")
+    assert done.returncode == 0 and len([call for call in calls if call.startswith("test.sh")]) == 1

@@ -101,6 +101,8 @@ def pids(edited: Edited) -> set[str]:
     return edited.proxy.pids()
 
 
+@pytest.mark.core
+@pytest.mark.feature("config followed")
 def test_entries_are_added_changed_and_removed_live(edited):
     """Every worker serves what the config says within two looks, without a restart, and the log names each."""
     before = len(edited.proxy.hook_log())
@@ -118,6 +120,8 @@ def test_entries_are_added_changed_and_removed_live(edited):
     assert [line for line in lines if "stays" in line or "mine" in line] == []
 
 
+@pytest.mark.core
+@pytest.mark.feature("config followed")
 def test_environment_variables_are_looked_up_and_included_files_followed(edited):
     """``os.environ/…`` gives what LiteLLM would read, and a file of ``include`` counts as the config itself."""
     edited.write(model_list=[*LOADED, mock("secret", "os.environ/MOCK_ANSWER")])
@@ -176,7 +180,8 @@ def test_a_hand_written_entry_takes_over_a_generated_name_and_gives_it_back(edit
     edited.everywhere(lambda worker: "hello from gpt-4o" in worker.chat(P + "gpt-4o").text)
 
 
-def test_twenty_edits_under_traffic_cost_no_request(edited):
+@pytest.mark.feature("config followed")
+def test_twenty_edits_under_traffic_cost_no_request(edited, record_figure):
     """Clients ask without a pause for what stays and for what is edited: no failed request, no old answer after it."""
     failures: list[str] = []
     answers = itertools.count()
@@ -213,9 +218,12 @@ def test_twenty_edits_under_traffic_cost_no_request(edited):
         for asker in askers:
             asker.join()
     print(f"\n{next(answers)} requests through 20 edits, live in every worker after at most {max(delays):.2f} s")
+    record_figure("an edit of the config in every worker after at most, s", round(max(delays), 2))
     assert failures == []
 
 
+@pytest.mark.core
+@pytest.mark.feature("config followed")
 def test_managed_entries_have_one_owner(fresh_gh, start):
     """Both LiteLLM's config and the models file contain them: the models file wins, without a line every second."""
     gh = fresh_gh

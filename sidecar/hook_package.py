@@ -54,6 +54,7 @@ def _replace(target: Path, contents: dict[str, bytes]) -> None:
     _remove_stale(target)
     staging = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
+        staging.mkdir()  # not its parents: a volume that is missing is to be noticed
         for name, data in contents.items():
             path = staging / name
             path.parent.mkdir(parents=True, exist_ok=True)

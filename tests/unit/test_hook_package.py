@@ -143,6 +143,13 @@ def test_a_read_only_volume_is_named(outside):
     assert "uid" in caught.value.hint and files_under(outside) == before
 
 
+def test_a_missing_volume_is_named_and_not_made(tmp_path):
+    """A directory that somebody forgot to mount is not quietly replaced by one that nobody else sees."""
+    with pytest.raises(StorageError, match="shared"):
+        publish_hook(tmp_path / "missing" / "shared")
+    assert not (tmp_path / "missing").exists()
+
+
 def test_the_hook_imports_nothing_of_the_sidecar():
     """It runs inside LiteLLM, where there is no sidecar: only relative imports, and what LiteLLM ships."""
     program = f"""

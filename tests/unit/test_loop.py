@@ -83,7 +83,7 @@ def test_empty_file_before_any_login(bench, serve):
     """The hook and an empty models file are there at once, and the service is ready and alive, without a login."""
     service = serve()
     until(lambda: service.status.ready, 2)
-    assert bench.names() == [] and (bench.shared / "litellm_hot_reload.py").stat().st_size > 1000
+    assert bench.names() == [] and (bench.shared / "litellm_hot_reload" / "startup.py").stat().st_size > 1000
     assert service.status.alive() and bench.gh.requests == []
 
 

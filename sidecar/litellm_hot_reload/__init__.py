@@ -6,6 +6,7 @@ LiteLLM awaits ``start`` in each worker before it loads its configuration. The m
 
 ``exchange``     pure rules: tokens, addresses, GitHub's answers, times
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock beside it
+``asking``       one question to GitHub, never waited for too long
 ``keeper``       a thread that renews the Copilot token ahead of its end, and when Copilot refuses it
 ``models_file``  reads the models file          ``config_file``  reads a LiteLLM config as LiteLLM does
 ``adapter/``     everything the hook knows of LiteLLM's inside, one class for each generation of it

@@ -18,25 +18,16 @@ Entry = dict[str, Any]
 _LIVE = ("model_list", "include")
 
 
-class ConfigFile:
+class ConfigFile(Watched):
     """``entries`` is the ``model_list`` of the last good config, None before there was one; ``settings`` is
     everything else in it.
     """
 
     def __init__(self, path: Path, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self.path, self._resolve = path, resolve
+        super().__init__("the config", path)
+        self._resolve = resolve
         self.entries: list[Entry] | None = None
         self.settings: dict[str, Any] = {}
-        self.files: list[Path] = [path]
-        self._watched = Watched(f"the config {path}", lambda: self.files, self._load)
-
-    @property
-    def problem(self) -> str:
-        return self._watched.problem
-
-    def look(self) -> None:
-        """Read the config if one of its files changed. Never raises."""
-        self._watched.look()
 
     def _load(self) -> None:
         files: list[Path] = []

@@ -21,6 +21,7 @@ JSON_FILE = "github_token.json"
 LOGIN = "log in again, `docker compose run --rm login`"
 _TOKEN = re.compile(r"[\x21-\x7e]{4,1000}")
 _MAX_ASKED_WAIT = 86_400.0
+SAFETY = 2.0
 
 
 def is_true(text: str | None) -> bool:
@@ -112,7 +113,9 @@ class Lifetime:
 def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
     """The lifetime of a token by GitHub's own clock (``date``, its Date header), so that ours may be wrong.
 
-    Odd values count as missing: half an hour is usual, and five minutes before its end is early enough.
+    It ends SAFETY seconds early for us: GitHub tells whole seconds, and a token that Copilot takes for expired before
+    we do would be refused. Odd values count as missing: half an hour is usual, and five minutes before its end is early
+    enough.
     """
     try:
         theirs = parsedate_to_datetime(date).timestamp()
@@ -122,6 +125,7 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
     ends_in = expires_at - theirs if isinstance(expires_at, (int, float)) else 0
     if not 0 < ends_in <= 86_400:  # also when it is no number at all
         ends_in = 1500.0
+    ends_in = max(ends_in - SAFETY, ends_in / 2)
     latest = max(ends_in - 300, ends_in / 2)
     asked = refresh_in if isinstance(refresh_in, (int, float)) and refresh_in > 0 else latest
     return Lifetime(ends_in, min(max(asked, 30.0), latest))

@@ -121,8 +121,12 @@ class Follower:
             self._resting[key] = time.monotonic() + FORGET_RESTING
 
     def release(self) -> None:
-        """Put models back in service that only the refused token was to blame for. On the event loop."""
-        if not self._resting or self.guard.keeper.is_refused():
+        """Put models back in service that only the refused token was to blame for. On the event loop.
+
+        Also when there is no valid token at all: a request then says why, which a cooldown would hide.
+        """
+        keeper = self.guard.keeper
+        if not self._resting or (keeper.is_refused() and keeper.current() is not None):
             return
         router, now = self.router(), time.monotonic()
         if router is not None:

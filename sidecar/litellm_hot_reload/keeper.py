@@ -7,7 +7,6 @@ was moved, a plan that changed, or trouble at GitHub.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -15,19 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from . import exchange
+from .asking import PATIENCE, Answer, Asking
 from .record import Failure, Record, Shared
 
 log = logging.getLogger("copilot_hook")
 
 POLL = 1.0
 FETCHING = "the Copilot token is being fetched; try again in a moment"
-EXCHANGE_DEADLINE = 30.0
-MAX_ANSWER = 2**20
 PLACE_HINT = "let GITHUB_COPILOT_API_KEY_FILE name a place for it"
 
 
@@ -47,13 +44,14 @@ class Keeper:
         self.url = (environ.get("GITHUB_COPILOT_API_KEY_URL") or exchange.EXCHANGE_URL).strip()
         self.plain_http = exchange.is_true(environ.get("COPILOT_INSECURE_HTTP"))
         self.own_base = self._checked_base(environ.get("GITHUB_COPILOT_API_BASE") or "")
-        self.headers = {
+        headers = {
             "accept": "application/json",
             "editor-version": environ.get("COPILOT_EDITOR_VERSION") or "vscode/1.104.1",
             "editor-plugin-version": environ.get("COPILOT_EDITOR_PLUGIN_VERSION") or "copilot-chat/0.31.1",
             "copilot-integration-id": environ.get("COPILOT_INTEGRATION_ID") or "vscode-chat",
             "user-agent": environ.get("COPILOT_USER_AGENT") or "GitHubCopilotChat/0.31.1",
         }
+        self._asking = Asking(self.url, headers)
         self.problem = FETCHING
         self.first_turn_done = threading.Event()
         self.on_renewed: Callable[[], None] = lambda: None
@@ -147,37 +145,26 @@ class Keeper:
         if not self.url.startswith("https://") and not self.plain_http:
             self._failed(login, "GITHUB_COPILOT_API_KEY_URL is not https and COPILOT_INSECURE_HTTP is not true", 60)
             return
-        content, deadline = b"", time.monotonic() + EXCHANGE_DEADLINE
-        headers = {**self.headers, "authorization": f"token {access_token}"}
-        try:
-            with (
-                httpx.Client(timeout=httpx.Timeout(10, connect=5), follow_redirects=False) as client,
-                client.stream("GET", self.url, headers=headers) as answer,
-            ):
-                for chunk in answer.iter_bytes():
-                    content += chunk
-                    if len(content) > MAX_ANSWER or time.monotonic() > deadline:
-                        raise httpx.ReadTimeout("an answer without an end")
-        except httpx.HTTPError as error:
+        answer = self._asking.ask(access_token, login)
+        if answer is None:
+            self._failed(login, f"GitHub does not answer (for {PATIENCE:g} s)", 1)
+        elif isinstance(answer.error, httpx.HTTPError):
             # Where nothing listens, nobody is bothered by another look.
-            wait = 1 if isinstance(error, httpx.ConnectError) else 2
-            self._failed(login, f"GitHub does not answer ({type(error).__name__})", wait)
-            return
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
-            body = None
-        body = body if isinstance(body, dict) else {}
-        if answer.status_code == 200 and isinstance(body.get("token"), str) and body["token"]:
-            self._keep(body, answer.headers.get("date", ""), login)
-            return
-        fields = {name.lower(): value for name, value in answer.headers.items()}
-        self._failed(login, *exchange.meaning(answer.status_code, fields, body, self._failures, time.time()))
+            wait = 1 if isinstance(answer.error, httpx.ConnectError) else 2
+            self._failed(login, f"GitHub does not answer ({type(answer.error).__name__})", wait)
+        elif answer.error is not None:
+            self._failed(login, f"the exchange failed unexpectedly ({type(answer.error).__name__})", 60)
+        elif answer.has_token:
+            self._keep(answer)
+        else:
+            now = time.time()
+            meaning = exchange.meaning(answer.status, answer.headers, answer.body, self._failures, now)
+            self._failed(login, *meaning)
 
-    def _keep(self, body: Mapping[str, Any], date: str, login: str) -> None:
-        now, before = time.time(), self.shared.read()
-        life = exchange.lifetime(body, date, now)
-        endpoints = body.get("endpoints")
+    def _keep(self, answer: Answer) -> None:
+        now, before = answer.received_at, self.shared.read()
+        life = exchange.lifetime(answer.body, answer.headers.get("date", ""), now)
+        endpoints = answer.body.get("endpoints")
         named = endpoints.get("api") if isinstance(endpoints, dict) else None
         if named is not None and not exchange.may_be_sent_a_token(named, self.own_base, self.plain_http):
             log.warning("GitHub names %.100r as Copilot's address, not a known Copilot host; it is not used", named)
@@ -185,11 +172,11 @@ class Keeper:
         refused = before is not None and self._is_refused(before)
         self.shared.write(
             Record(
-                body["token"],
+                answer.body["token"],
                 now + life.ends_in,
                 now + life.renew_in * random.uniform(0.9, 1.0),
                 now,
-                login,
+                answer.login,
                 named or self.own_base or None,
                 before.refusals + 1 if before is not None and refused else 0,
             )

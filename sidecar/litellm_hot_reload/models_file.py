@@ -28,21 +28,12 @@ def is_managed(key: object) -> bool:
     return isinstance(key, str) and key.startswith(MANAGED_PREFIX)
 
 
-class ModelsFile:
+class ModelsFile(Watched):
     """``wanted`` is what the last good file contained, by id; None before there was one."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__("the models file", path)
         self.wanted: dict[str, Entry] | None = None
-        self._watched = Watched(f"the models file {path}", lambda: (path,), self._load)
-
-    @property
-    def problem(self) -> str:
-        return self._watched.problem
-
-    def look(self) -> None:
-        """Read the file if it changed. Never raises."""
-        self._watched.look()
 
     def _load(self) -> None:
         entries = entries_in(self.path.read_bytes())

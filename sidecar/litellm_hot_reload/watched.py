@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger("copilot_hook")
@@ -18,18 +17,23 @@ MAX_FILE = 32 * 2**20
 
 
 class Watched:
-    """``look()`` calls ``load`` when one of ``files()`` has changed; whatever it raises is said once."""
+    """A file, and the ``files`` that count as part of it. What ``_load`` raises is said once, in ``problem`` too."""
 
-    def __init__(self, name: str, files: Callable[[], Iterable[Path]], load: Callable[[], None]) -> None:
-        self.name, self._files, self._load = name, files, load
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = f"{name} {path}", path
+        self.files = [path]
         self.problem = ""
         self._signature: object = None
 
+    def _load(self) -> None:
+        """Read the file anew. May raise whatever it likes; then nothing must have changed."""
+        raise NotImplementedError
+
     def look(self) -> None:
-        """Never raises; what was read before stays when this fails."""
+        """Read the file if it, or a part of it, has changed. Never raises; what was read stays when that fails."""
         signature: object = None
         try:
-            status = [path.stat() for path in self._files()]
+            status = [path.stat() for path in self.files]
             signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
             if signature == self._signature:
                 return

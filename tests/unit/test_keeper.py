@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.litellm_hot_reload import exchange
+from sidecar.litellm_hot_reload import asking, exchange
 from sidecar.litellm_hot_reload import keeper as hook
 from tests.fakes.github import GitHub
 
@@ -37,7 +37,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic, sleep=time.sleep))
+    monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic))
+    monkeypatch.setattr(asking, "time", SimpleNamespace(time=clock.time, monotonic=time.monotonic))
     return clock
 
 
@@ -167,7 +168,7 @@ def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
 
 def test_an_answer_without_an_end(gh, keeper, clock, monkeypatch):
     """A body that drips for ever is given up, and the token is fetched once GitHub is itself again."""
-    monkeypatch.setattr(hook, "EXCHANGE_DEADLINE", 0.2)
+    monkeypatch.setattr(asking, "DEADLINE", 0.2)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how="slow", delay=0.05, status=200, body="x" * 100_000)
     assert len(tries(gh, keeper, clock, 2)) == 1
@@ -423,3 +424,42 @@ def test_all_editor_headers_are_sent(gh, keeper):
 def test_what_github_asks_to_wait(headers, wait):
     """Seconds, a date, or the moment at which the limit is lifted; never more than a day."""
     assert exchange.retry_after(headers, 1000.0) == wait
+
+
+def test_a_hanging_request_does_not_hold_up_the_next(gh, keeper, monkeypatch):
+    """GitHub hangs, and comes back while the old request still hangs: a new one has the token at once."""
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, delay=5, times=1)
+    keeper.turn()
+    assert keeper.current() is None and "does not answer" in keeper.problem
+    keeper._not_before = 0.0
+    keeper.shared.forget_failure()
+    keeper.turn()
+    assert keeper.current()
+
+
+def test_a_late_answer_is_used(gh, keeper, monkeypatch):
+    """GitHub is slower than our patience: its answer serves at the next turn, without another request."""
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, delay=0.5, times=1)
+    keeper.turn()
+    assert keeper.current() is None
+    end = time.monotonic() + 10
+    while keeper._asking._answers.empty():
+        assert time.monotonic() < end
+    keeper._not_before = 0.0
+    keeper.shared.forget_failure()
+    keeper.turn()
+    assert keeper.current() and gh.count(EXCHANGE) == 1
+
+
+def test_requests_that_hang_are_not_piled_up(gh, keeper, clock, monkeypatch):
+    """However long GitHub hangs, only a handful of requests hang with it."""
+    monkeypatch.setattr(asking, "PATIENCE", 0.01)
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, how="hang")
+    tries(gh, keeper, clock, 60)
+    assert keeper._asking._unanswered == asking.MAX_UNANSWERED
+    gh.heal()

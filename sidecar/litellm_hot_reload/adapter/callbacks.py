@@ -12,6 +12,11 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
+try:
+    from litellm.llms.github_copilot.common_utils import USER_AGENT as LITELLM_USER_AGENT
+except ImportError:
+    LITELLM_USER_AGENT = None
+
 PROVIDER = "github_copilot"
 
 
@@ -41,13 +46,17 @@ class UserAgent(CustomLogger):  # type: ignore[misc]
     """Writes ``user-agent`` in title case for requests that go out by the OpenAI client."""
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        headers = kwargs.get("extra_headers")
+        headers = kwargs.get("extra_headers") or {}
         if getattr(call_type, "value", call_type) != "acompletion" or not isinstance(headers, dict):
             return None
-        if "user-agent" not in headers or not _goes_to_chat(str(kwargs.get("model")), kwargs):
+        if not _goes_to_chat(str(kwargs.get("model")), kwargs):
             return None
-        spelled = {"User-Agent" if name == "user-agent" else name: value for name, value in headers.items()}
-        return {**kwargs, "extra_headers": spelled}
+        # An entry that says nothing gets LiteLLM's own.
+        agent = next((value for name, value in headers.items() if name.lower() == "user-agent"), LITELLM_USER_AGENT)
+        if agent is None:
+            return None
+        others = {name: value for name, value in headers.items() if name.lower() != "user-agent"}
+        return {**kwargs, "extra_headers": {**others, "User-Agent": agent}}
 
 
 def _goes_to_chat(model: str, kwargs: Mapping[str, Any]) -> bool:

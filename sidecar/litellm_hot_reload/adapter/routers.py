@@ -89,8 +89,9 @@ def _prices_replaced(entry: Entry) -> Any:
     import litellm
 
     key, backend = entry["model_info"]["id"], entry["litellm_params"]["model"]
-    mode = entry["model_info"].get("mode")
-    if mode and (litellm.model_cost.get(backend) or {}).get("mode", mode) != mode:
+    mode, known_mode = entry["model_info"].get("mode"), (litellm.model_cost.get(backend) or {}).get("mode")
+    # Of a model that it does not know, LiteLLM 1.82 believes no `responses` either, unless it is told in this way.
+    if mode and mode != known_mode and (known_mode or mode == "responses"):
         litellm.register_model({backend: {"mode": mode}})
     known, taken = litellm.model_cost.pop(key, None), []
     try:

@@ -65,6 +65,8 @@ def hook(settings: Settings) -> str | None:
         missing.append("tokens that Copilot refuses")
     if missing:
         raise LiteLLMError(f"in {known} the hook does not protect: {', '.join(missing)}", hint=_UNKNOWN_HINT)
+    if state.get("notes"):
+        raise LiteLLMError(f"{known}: {_list([str(note) for note in state['notes']])}", hint=_UNKNOWN_HINT)
     for what in ("models_problem", "config_problem"):
         if state.get(what):
             raise LiteLLMError(

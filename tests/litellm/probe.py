@@ -7,6 +7,7 @@ every version; what the answers have to be is in test_facts.py.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
 import json
 import logging
@@ -163,6 +164,7 @@ def router() -> None:
 
 def main(directory: Path) -> None:
     logging.disable()
+    facts["own_messages"] = importlib.util.find_spec("litellm.llms.github_copilot.messages") is not None
     router()
     tokens(directory / "api-key.json")
     provider()

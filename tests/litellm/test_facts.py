@@ -1,7 +1,7 @@
 """What the hook relies on in LiteLLM, by version. A LiteLLM that differs turns one of these red.
 
-``FACTS`` is the table: for each line of releases, what a look into it (probe.py) has to find. A line that the table
-lacks is held to the facts of the newest that it has, and fails besides, because somebody has to look at it.
+``FACTS`` (facts.py) is the table: for each line of releases, what a look into it (probe.py) has to find. A line that
+the table lacks is held to the facts of the newest that it has, and fails besides, because somebody has to look at it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import textwrap
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +18,14 @@ import pytest
 from sidecar import render
 from tests.fakes.catalog import model
 
+from .facts import EXCHANGE, FACTS, Facts, expected_of, line_of
 from .proxy import Proxy
 from .results import litellm_python, litellm_version
 
 P = render.PROVIDER
 X = P + "x"
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
-EXCHANGE = "http://127.0.0.1:9/exchange"
-GITHUB = "https://api.github.com/copilot_internal"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What differs from version to version."""
-
-    takes_updates: bool = True
-    """Whether upsert_deployment replaces a deployment that the router has."""
-    removed_names: bool = False
-    """Whether a removed model stays in model_names."""
-    keeps_without_token: bool = False
-    """Whether the router keeps a model that there is no token for."""
-    exchange: str | None = EXCHANGE
-    """What LiteLLM asks when api-key.json has expired; None if it never reads that file and sends the access token."""
-    unwritable_file: str = "GetAPIKeyError"
-    """What becomes of a token whose api-key.json cannot be written."""
-    asks_for_address: str | None = None
-    """What LiteLLM asks to learn Copilot's address; None if it takes what the environment or api-key.json says."""
-    entry_points: bool = False
-    """Whether the router has apply() and registry(), and announces the end of all else that a hook could use."""
-
-
-WITH_EXCHANGE = Facts()
-FACTS = {
-    "1.82": replace(WITH_EXCHANGE, takes_updates=False, removed_names=True, exchange=f"{GITHUB}/v2/token"),
-    "1.90": replace(WITH_EXCHANGE, removed_names=True),
-    "1.99": WITH_EXCHANGE,
-    "1.106": WITH_EXCHANGE,
-    "1.108": WITH_EXCHANGE,
-    "1.109": replace(WITH_EXCHANGE, keeps_without_token=True, unwritable_file="exchanged", entry_points=True),
-    "1.110": Facts(
-        keeps_without_token=True,
-        exchange=None,
-        unwritable_file="the access token",
-        asks_for_address=f"{GITHUB}/user",
-        entry_points=True,
-    ),
-}
 OLD_MEMBERS = {"upsert_deployment", "delete_deployment", "model_names", "deployment_names", "get_model_list"}
-
-
-def line_of(version: str) -> str:
-    """The line of releases that a version belongs to: its first two numbers."""
-    return ".".join(version.split(".")[:2])
 
 
 pytestmark = pytest.mark.core
@@ -79,7 +34,7 @@ pytestmark = pytest.mark.core
 @pytest.fixture(scope="module")
 def expected() -> Facts:
     """The facts of this version's line, or of the newest one in the table."""
-    return FACTS.get(line_of(litellm_version())) or list(FACTS.values())[-1]
+    return expected_of(litellm_version())
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +67,7 @@ def test_this_line_of_releases_is_in_the_table():
     version = litellm_version()
     assert line_of(version) in FACTS, (
         f"Nobody has looked at LiteLLM {version} yet. Give {line_of(version)} a row in FACTS of tests/litellm/"
-        "test_facts.py: the row of the version before it, with what the other tests of this file found to differ. "
+        "facts.py: the row of the version before it, with what the other tests of this file found to differ. "
         "Where something differs, the hook's adapter has to know it. CONTRIBUTING.md tells the other steps."
     )
 
@@ -122,10 +77,10 @@ def test_the_router_changes_without_awaiting(facts):
     assert facts["synchronous"]
 
 
-def test_the_router_takes_a_model_and_an_update(facts, expected):
-    """With a token a model is taken; a changed one replaces it, but not in every version."""
+def test_the_router_takes_a_model_and_an_update(facts):
+    """With a token a model is taken, and a changed one replaces it."""
     assert facts["taken_with_token"]
-    assert facts["updated"] == expected.takes_updates
+    assert facts["updated"]
 
 
 def test_a_model_without_a_token(facts, expected):
@@ -209,3 +164,8 @@ def test_what_a_stock_litellm_makes_of_a_start_while_github_is_down(fresh_gh, st
     if not expected.keeps_without_token:
         answer = proxy.chat(P + "gpt-4o")
         assert answer.status_code == 400 and proxy.models() == {"other"}
+
+
+def test_copilots_own_messages_endpoint(facts, expected):
+    """Claude models go to Copilot's /v1/messages only where LiteLLM has that; a model with nothing else needs it."""
+    assert facts["own_messages"] == expected.own_messages

@@ -11,17 +11,24 @@ from typing import Any
 import pytest
 
 from sidecar.catalog import items
+from tests.fakes.copilot import MESSAGES, endpoints_of
 
+from .facts import expected_of
 from .proxy import Proxy, Worker, entries_of, until
+from .results import litellm_version
 
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 OWN = {"model_name": "mine", "litellm_params": {"model": "github_copilot/gpt-4o"}}
 
 
 def served(gh) -> list[dict[str, Any]]:
-    """The catalog items that are in the models file."""
+    """The catalog items that are in the models file, and that this LiteLLM has an endpoint for."""
     names = {entry["litellm_params"]["model"].partition("/")[2] for entry in entries_of(gh.catalog)}
-    return [item for item in items({"data": gh.catalog}) if item["id"] in names]
+    return [
+        item
+        for item in items({"data": gh.catalog})
+        if item["id"] in names and (expected_of(litellm_version()).own_messages or endpoints_of(item) != [MESSAGES])
+    ]
 
 
 def names(gh) -> set[str]:

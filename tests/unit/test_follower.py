@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from scripts.litellm_versions import versions
 from sidecar import render
 from sidecar.litellm_hot_reload.adapter.provider import Guard
-from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
+from sidecar.litellm_hot_reload.adapter.proxy import OLDEST, Knowledge, is_older
 from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
@@ -74,3 +75,17 @@ def test_a_long_change_is_divided():
 
     assert asyncio.run(turns(0.0)) == 0
     assert asyncio.run(turns(10 * SLICE)) > 10
+
+
+def test_the_oldest_litellm_is_named_once():
+    """The start-up check and the list of versions that the tests run on say the same."""
+    assert [item.number for item in versions() if item.role == "oldest"] == [OLDEST]
+
+
+@pytest.mark.parametrize(
+    ("version", "older"),
+    [("1.82.1", True), ("1.90.6", True), ("1.90.7", False), ("1.110.2rc1", False), ("unknown", False)],
+)
+def test_an_older_litellm_is_noticed(version, older):
+    """By numbers, not by text; a version that cannot be read is not judged."""
+    assert is_older(version, "1.90.7") is older

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,6 +14,8 @@ from .provider import Guard
 log = logging.getLogger("copilot_hook")
 
 STATE_PATH = "/copilot_hook"
+OLDEST = "1.90.7"
+"""The oldest LiteLLM on which everything that is promised holds, by the tests; requirements-litellm/versions.txt."""
 
 
 class Knowledge:
@@ -25,6 +28,8 @@ class Knowledge:
         self.refusals = False
         self.user_agent = "as LiteLLM sends it"
         self.notes: list[str] = []
+        if is_older(self.version, OLDEST):
+            self.notes.append(f"older than {OLDEST}, the oldest that is promised")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, as JSON types. No secret."""
@@ -57,6 +62,12 @@ def litellm_version() -> str:
         return version("litellm")
     except PackageNotFoundError:
         return "unknown"
+
+
+def is_older(version: str, other: str) -> bool:
+    """Whether one version of LiteLLM comes before another; False for one that is not numbers."""
+    numbers = [re.findall(r"\d+", text)[:3] for text in (version, other)]
+    return len(numbers[0]) == 3 and [int(n) for n in numbers[0]] < [int(n) for n in numbers[1]]
 
 
 def listen(keeper: Keeper, knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:

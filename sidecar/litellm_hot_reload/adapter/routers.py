@@ -89,9 +89,8 @@ def _prices_replaced(entry: Entry) -> Any:
     import litellm
 
     key, backend = entry["model_info"]["id"], entry["litellm_params"]["model"]
-    mode, known_mode = entry["model_info"].get("mode"), (litellm.model_cost.get(backend) or {}).get("mode")
-    # Of a model that it does not know, LiteLLM 1.82 believes no `responses` either, unless it is told in this way.
-    if mode and mode != known_mode and (known_mode or mode == "responses"):
+    mode = entry["model_info"].get("mode")
+    if mode and (litellm.model_cost.get(backend) or {}).get("mode", mode) != mode:
         litellm.register_model({backend: {"mode": mode}})
     known, taken = litellm.model_cost.pop(key, None), []
     try:
@@ -176,27 +175,17 @@ class Members:
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
-        present = self._router.get_deployment(model_id=key)
-        if _same(present, deployment):
+        if _same(self._router.get_deployment(model_id=key), deployment):
             return False
         with _prices_replaced(entry) as took:
-            # LiteLLM 1.82 takes a new price for no change at all, unless the old entry is gone.
-            if present is not None:
-                self.remove(key)
             try:
                 taken = self._router.upsert_deployment(deployment) is not None
             except Exception as error:
-                self._restore(present)
                 raise Refused(" ".join(str(error).split())) from None
             if not taken:
-                self._restore(present)
                 raise Refused("see LiteLLM's own message above")
             took()
         return True
-
-    def _restore(self, present: Any) -> None:
-        if present is not None:
-            self._router.upsert_deployment(present)
 
     def remove(self, key: str) -> None:
         router = self._router

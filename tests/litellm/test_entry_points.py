@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,25 @@ def items(price: float, *more: str) -> list[dict[str, Any]]:
     return [model(name, endpoints=[CHAT], billing=billing) for name in ("gpt-4o", "gpt-4.1", *more)]
 
 
-@pytest.fixture
-def strict(fresh_gh, start) -> Proxy:
+@pytest.fixture(scope="module")
+def strict(gh, tmp_path_factory) -> Iterator[Proxy]:
     """A LiteLLM in which a deprecated member that the hook uses is an error; models file and config are followed."""
-    proxy: Proxy = start(
-        fresh_gh,
-        config={"model_list": [MOCK]},
-        env={"LITELLM_WORKER_STARTUP_HOOKS": "strict:start,litellm_hot_reload:start"},
-    )
+    env = {**gh.env(), "LITELLM_WORKER_STARTUP_HOOKS": "strict:start,litellm_hot_reload:start"}
+    proxy = Proxy(tmp_path_factory.mktemp("strict"), env, config={"model_list": [MOCK]})
     proxy.env["COPILOT_FOLLOW_CONFIG"] = str(proxy.config)
     shutil.copy(Path(__file__).with_name("strict.py"), proxy.home)
-    proxy.login(fresh_gh.new_access_token())
-    fresh_gh.set_catalog(items(250))
+    proxy.login(gh.new_access_token())
+    gh.set_catalog(items(250))
     proxy.publish(items(250))
-    proxy.start()
-    return proxy
+    with proxy:
+        yield proxy
 
 
 @pytest.mark.core
-@pytest.mark.feature("follows", "updates")
-def test_nothing_that_is_about_to_go_is_used(strict, fresh_gh):
+@pytest.mark.feature("follows", "updates", "config followed", "early refusal")
+def test_nothing_that_is_about_to_go_is_used(strict, gh):
     """Additions, changes, removals, an edited config and a refused token: no deprecated member of the router."""
-    gh, proxy = fresh_gh, strict
+    proxy = strict
     (worker,) = proxy.clients
     until(lambda: worker.chat(P + "gpt-4o").status == 200, 15, "a first answer")
     gh.set_catalog(items(300, "new"))

@@ -101,7 +101,6 @@ def pids(edited: Edited) -> set[str]:
     return edited.proxy.pids()
 
 
-@pytest.mark.core
 @pytest.mark.feature("config followed")
 def test_entries_are_added_changed_and_removed_live(edited):
     """Every worker serves what the config says within two looks, without a restart, and the log names each."""
@@ -120,7 +119,6 @@ def test_entries_are_added_changed_and_removed_live(edited):
     assert [line for line in lines if "stays" in line or "mine" in line] == []
 
 
-@pytest.mark.core
 @pytest.mark.feature("config followed")
 def test_environment_variables_are_looked_up_and_included_files_followed(edited):
     """``os.environ/…`` gives what LiteLLM would read, and a file of ``include`` counts as the config itself."""
@@ -222,7 +220,6 @@ def test_twenty_edits_under_traffic_cost_no_request(edited, record_figure):
     assert failures == []
 
 
-@pytest.mark.core
 @pytest.mark.feature("config followed")
 def test_managed_entries_have_one_owner(fresh_gh, start):
     """Both LiteLLM's config and the models file contain them: the models file wins, without a line every second."""

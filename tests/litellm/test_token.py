@@ -93,7 +93,6 @@ def seconds(answers: list[Answer]) -> tuple[float, float]:
     return statistics.median(taken), max(taken)
 
 
-@pytest.mark.core
 @pytest.mark.feature("guards")
 def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
     """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast."""

@@ -60,6 +60,7 @@ def publish(proxy: Proxy, items: list[dict[str, Any]]) -> None:
 
 
 @needs_per_user_login
+@pytest.mark.core
 @pytest.mark.feature("per-user")
 @pytest.mark.parametrize("credentials", [[], [CREDENTIAL_ITEM]], ids=["no credential", "nobody connected"])
 def test_the_shared_login_is_never_used(
@@ -169,6 +170,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 
 @needs_per_user_login
+@pytest.mark.core
 @pytest.mark.feature("per-user")
 def test_each_member_spends_his_own_seat(team: Team) -> None:
     """Two members log in with GitHub, and each request goes to Copilot with the caller's token, at the plan's host."""

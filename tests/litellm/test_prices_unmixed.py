@@ -96,6 +96,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
             yield Setup(gh, proxy, known, names)
 
 
+@pytest.mark.core
 def test_every_price_is_the_one_that_was_written(setup: Setup) -> None:
     """/model/info shows no price of LiteLLM's where the catalog prices input and output.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 Entry = dict[str, Any]
@@ -81,18 +81,25 @@ def _same(present: Any, deployment: Any) -> bool:
     )
 
 
-@contextlib.contextmanager
-def _prices_replaced(entry: Entry) -> Any:
-    """LiteLLM only ever adds to what it knows of a model: the price of a tier that is gone would live on, and it
-    keeps ``responses`` for a model that it once knew as such. Gives a function to call when it took the entry.
+def _let_mode_hold(entry: Entry) -> None:
+    """LiteLLM keeps ``responses`` for a model that it once knew as such, and would go on sending chat requests there;
+    also for an entry that it has loaded itself.
     """
     import litellm
 
-    key, backend = entry["model_info"]["id"], entry["litellm_params"]["model"]
-    mode = entry["model_info"].get("mode")
+    backend, mode = entry["litellm_params"]["model"], entry["model_info"].get("mode")
     if mode and (litellm.model_cost.get(backend) or {}).get("mode", mode) != mode:
         litellm.register_model({backend: {"mode": mode}})
-    known, taken = litellm.model_cost.pop(key, None), []
+
+
+@contextlib.contextmanager
+def _prices_replaced(key: str) -> Iterator[Callable[[], None]]:
+    """LiteLLM only ever adds to what it knows of a model: the price of a tier that is gone would live on. Gives a
+    function to call when it took the entry.
+    """
+    import litellm
+
+    known, taken = litellm.model_cost.pop(key, None), list[bool]()
     try:
         yield lambda: taken.append(True)
     finally:
@@ -120,9 +127,10 @@ class Entrypoints:
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
+        _let_mode_hold(entry)
         if _same(self._router.registry().deployment(key), deployment):
             return False
-        with _prices_replaced(entry) as took:
+        with _prices_replaced(key) as took:
             if self._router.apply(self._changes(upsert=[deployment])).upserted[0] is None:
                 raise Refused("see LiteLLM's own message above")
             took()
@@ -175,9 +183,10 @@ class Members:
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
+        _let_mode_hold(entry)
         if _same(self._router.get_deployment(model_id=key), deployment):
             return False
-        with _prices_replaced(entry) as took:
+        with _prices_replaced(key) as took:
             try:
                 taken = self._router.upsert_deployment(deployment) is not None
             except Exception as error:

@@ -7,13 +7,13 @@ own and stays there.
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "messages of a chat model": ("/v1/messages", {"model": P + "by-chat", **SAY}),
     "embeddings": ("/v1/embeddings", {"model": P + "by-embeddings", "input": "hello"}),
 }
-# What LiteLLM does on its loop that has nothing to do with Copilot: (kind, what, part of the stack): the reason.
-TOLERATED: dict[tuple[str, str, str], str] = {}
+EXCHANGE = "/copilot_internal/v2/token"
 UNAVAILABLE = "GitHub Copilot is not available"
 NO_ANSWER = "GitHub does not answer"
 
@@ -66,7 +65,7 @@ class World:
         self.how = how
         self.gh = running.enter_context(GitHub([*ITEMS, *LATER], stream_gap=0))
         self.gh.plan_host = self.gh.url
-        env = {**self.gh.env(), "GITHUB_COPILOT_API_KEY_URL": "http://api.github.com/copilot_internal/v2/token"}
+        env = {**self.gh.env(), "GITHUB_COPILOT_API_KEY_URL": "http://api.github.com" + EXCHANGE}
         self.proxy = Proxy(home, env, config={"model_list": [OTHER, OWN]})
         self.proxy.publish(ITEMS, COPILOT_EMBEDDINGS="true")
         self.sentinel = running.enter_context(Sentinel(home))
@@ -115,21 +114,9 @@ class World:
         self.serves()
 
     def still(self) -> None:
-        """Nothing has blocked the event loop so far, and somebody has looked."""
+        """Nothing has blocked the event loop so far, and somebody has looked. No exception has been needed so far."""
         assert self.proxy.pids() <= self.sentinel.armed() != set()
-        assert unexpected(self.sentinel.found()) == []
-
-
-def unexpected(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was found and is not tolerated."""
-
-    def tolerated(item: dict[str, Any]) -> bool:
-        return any(
-            (item["kind"], item["what"]) == (kind, what) and part in "\n".join(item["stack"])
-            for kind, what, part in TOLERATED
-        )
-
-    return [item for item in found if not tolerated(item)]
+        assert self.sentinel.found() == []
 
 
 @pytest.fixture(scope="module")
@@ -240,48 +227,87 @@ def p99(samples: list[tuple[float, int]]) -> float:
     return statistics.quantiles([seconds for seconds, _ in samples], n=100)[98]
 
 
-CONTROL, GONE = 20.0, 60.0
+CONTROL, GONE, RUNS = 20.0, 60.0, 3
 
 
-@pytest.mark.parametrize("how", WAYS)
-def test_a_minute_without_github_around_a_renewal(worlds: dict[str, World], how: str) -> None:
-    """Other providers' p99 stays within twice that of just before; Copilot serves within 5 s of GitHub's return."""
-    world = worlds[how]
-    world.back()
-    world.gh.set(token_lifetime=60)
-    world.proxy.login(world.gh.new_access_token())
-    asked = world.gh.count("/copilot_internal/v2/token")
-    until(lambda: world.gh.count("/copilot_internal/v2/token") > asked, 10, "a token for a minute")
-    world.serves()
-    with ExitStack() as running:
-        loads = {
-            "other": [Load(worker, "other", 0.1) for _ in range(2) for worker in world.proxy.connect()],
-            "copilot": [Load(worker, P + "by-chat", 0.3) for worker in world.proxy.connect()],
+@dataclass
+class Minute:
+    """Other providers' requests before GitHub went and without it, the twin's in the same phases, and Copilot's."""
+
+    before: list[tuple[float, int]]
+    during: list[tuple[float, int]]
+    twin_before: list[tuple[float, int]]
+    twin_during: list[tuple[float, int]]
+    copilot: list[int]
+    recovered: float
+
+    def __str__(self) -> str:
+        parts = {
+            "before": self.before,
+            "without GitHub": self.during,
+            "twin": self.twin_before,
+            "then": self.twin_during,
         }
-        for load in itertools.chain(*loads.values()):
-            running.callback(load.stop)
+        figures = [f"{what} {p99(part):.3f} (most {max(part)[0]:.3f}, n={len(part)})" for what, part in parts.items()]
+        served = f"{self.copilot.count(200)} served by the old token, {self.copilot.count(400)} failed after it"
+        return f"p99 of other providers in s: {', '.join(figures)}; Copilot: {served}, back in {self.recovered:.2f} s"
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine became so slow meanwhile that the twin, for which GitHub was there, shows it too."""
+        return p99(self.twin_during) > 2 * p99(self.twin_before)
+
+
+def a_minute(world: World, twin: World) -> Minute:
+    """A token for a minute, the control, and then a minute without GitHub, for all but the twin."""
+    for each, lifetime in ((world, 60), (twin, 1800)):
+        each.back()
+        each.gh.clear()
+        each.gh.set(token_lifetime=lifetime)
+        asked = each.gh.count(EXCHANGE)
+        each.proxy.login(each.gh.new_access_token())
+        until(lambda each=each, asked=asked: each.gh.count(EXCHANGE) > asked, 15, "a token of that lifetime")
+        each.serves()
+    with ExitStack() as running:
+
+        def load(on: World, model_name: str, pace: float, connections: int = 1) -> list[Load]:
+            loads = [Load(worker, model_name, pace) for _ in range(connections) for worker in on.proxy.connect()]
+            for each in loads:
+                running.callback(each.stop)
+            return loads
+
+        others, twins = load(world, "other", 0.1, 2), load(twin, "other", 0.1, 2)
+        (copilot,), _ = load(world, P + "by-chat", 0.3), load(twin, P + "by-chat", 0.3)
         began = time.monotonic()
         until(lambda: time.monotonic() > began + CONTROL, CONTROL + 5, "the control")
         world.gone()
-        left = time.monotonic()
-        asked = world.sentinel.lookups()
+        left, asked = time.monotonic(), world.sentinel.lookups()
         until(lambda: time.monotonic() > left + GONE, GONE + 5, "a minute")
         assert world.sentinel.lookups() > asked, "no renewal fell into that minute"
         returned = world.back()
-        until(lambda: loads["copilot"][0].samples[-1][2] == 200, 5, "Copilot serves again")
+        until(lambda: copilot.samples[-1][2] == 200, 5, "Copilot serves again")
         recovered = time.monotonic() - returned
-    before, during = (
-        [sample for load in loads["other"] for sample in load.between(*phase)]
-        for phase in ((began, left), (left, returned))
-    )
-    answers = [status for _, status in loads["copilot"][0].between(left, returned)]
-    print(
-        f"\n{world.how}: other providers p99 {p99(before) * 1000:.0f} -> {p99(during) * 1000:.0f} ms, "
-        f"most {max(before)[0]:.3f} -> {max(during)[0]:.3f} s, {len(before)} -> {len(during)} requests; Copilot "
-        f"{answers.count(200)} served by the old token, {answers.count(400)} failed after it, "
-        f"back in {recovered:.2f} s"
-    )
-    assert {status for _, status in before + during} == {200}
-    assert set(answers) == {200, 400}
-    assert p99(during) <= 2 * p99(before)
-    world.still()
+
+    phases = ((loads, phase) for loads in (others, twins) for phase in ((began, left), (left, returned)))
+    four = [[sample for each in loads for sample in each.between(*phase)] for loads, phase in phases]
+    return Minute(*four, [status for _, status in copilot.between(left, returned)], recovered)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", WAYS)
+def test_a_minute_without_github_around_a_renewal(worlds: dict[str, World], how: str) -> None:
+    """Other providers' p99 stays within twice that of just before; Copilot serves within 5 s of GitHub's return.
+
+    A minute in which a twin, for which GitHub was there, got more than twice as slow says nothing of GitHub, and is
+    repeated. All else holds in each.
+    """
+    world, twin = worlds[how], worlds[WAYS[WAYS.index(how) - 1]]
+    for _ in range(RUNS):
+        minute = a_minute(world, twin)
+        print(f"\n{how}: {minute}")
+        assert {status for _, status in minute.before + minute.during} == {200}
+        assert set(minute.copilot) == {200, 400} and world.gh.refusals == []
+        world.still()
+        if not minute.disturbed:
+            break
+    assert p99(minute.during) <= 2 * max(p99(minute.before), p99(minute.twin_during))

@@ -51,9 +51,9 @@ WAYS = [
     *(("/v1/messages", name) for name in ("claude-by-messages", "claude-by-chat", "by-chat", "by-responses")),
 ]
 ENDPOINTS = {item["id"]: endpoints_of(item) for item in ITEMS}
-# LiteLLM sends every id with "claude" in it to Copilot's /v1/messages (since 1.99), and before 1.90 every
-# model that is asked for at /v1/responses to /responses. Copilot says no, but the headers are still ours.
-ELSEWHERE = {("/v1/messages", "claude-by-chat"), ("/v1/responses", "by-chat")}
+# LiteLLM (since 1.99) sends every id with "claude" in it to Copilot's /v1/messages, whatever the model lists.
+# Copilot says no, but the headers are still ours.
+ELSEWHERE = {("/v1/messages", "claude-by-chat")}
 
 
 def version_of(package: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.catalog import items
+from sidecar.settings import Settings
 from tests.fakes.copilot import MESSAGES, endpoints_of
 
 from .facts import expected_of
@@ -18,7 +19,11 @@ from .proxy import Proxy, Worker, entries_of, until
 from .results import litellm_version
 
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
-OWN = {"model_name": "mine", "litellm_params": {"model": "github_copilot/gpt-4o"}}
+# With the editor headers, which LiteLLM before 1.99 does not send of itself.
+OWN = {
+    "model_name": "mine",
+    "litellm_params": {"model": "github_copilot/gpt-4o", "extra_headers": Settings().editor_headers()},
+}
 
 
 def served(gh) -> list[dict[str, Any]]:

@@ -17,8 +17,6 @@ from sidecar import render
 from .proxy import Proxy, until
 from .sentinel import LOOKUP, Sentinel
 
-pytestmark = pytest.mark.core
-
 P = render.PROVIDER
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 
@@ -126,6 +124,7 @@ def test_it_sees_a_bad_hook(fresh_gh, start):
         assert SEEN - seen == set()
 
 
+@pytest.mark.core
 def test_it_sees_what_a_stock_litellm_does(fresh_gh, start):
     """Without the hook every version talks to GitHub on the event loop, at start if not with each request."""
     gh = fresh_gh

@@ -12,11 +12,6 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
-try:
-    from litellm.llms.github_copilot.common_utils import USER_AGENT as LITELLM_USER_AGENT
-except ImportError:
-    LITELLM_USER_AGENT = None
-
 PROVIDER = "github_copilot"
 
 
@@ -46,17 +41,14 @@ class UserAgent(CustomLogger):  # type: ignore[misc]
     """Writes ``user-agent`` in title case for requests that go out by the OpenAI client."""
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        headers = kwargs.get("extra_headers") or {}
+        headers = kwargs.get("extra_headers")
         if getattr(call_type, "value", call_type) != "acompletion" or not isinstance(headers, dict):
             return None
-        if not _goes_to_chat(str(kwargs.get("model")), kwargs):
+        # An entry without one is left alone: given any header, LiteLLM would leave out its own editor headers.
+        if "user-agent" not in headers or not _goes_to_chat(str(kwargs.get("model")), kwargs):
             return None
-        # An entry that says nothing gets LiteLLM's own.
-        agent = next((value for name, value in headers.items() if name.lower() == "user-agent"), LITELLM_USER_AGENT)
-        if agent is None:
-            return None
-        others = {name: value for name, value in headers.items() if name.lower() != "user-agent"}
-        return {**kwargs, "extra_headers": {**others, "User-Agent": agent}}
+        spelled = {"User-Agent" if name == "user-agent" else name: value for name, value in headers.items()}
+        return {**kwargs, "extra_headers": spelled}
 
 
 def _goes_to_chat(model: str, kwargs: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ import yaml
 
 from sidecar import render
 from sidecar.atomic import replace_file
+from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
 
 from .proxy import CONFIG, Proxy, Worker, entries_of, until
@@ -36,7 +37,10 @@ LOADED = [
     STAYS,
     mock("changes", "one"),
     mock("leaves", "soon gone"),
-    {"model_name": "mine", "litellm_params": {"model": P + "gpt-4o", "tags": ["by hand"]}},
+    {
+        "model_name": "mine",
+        "litellm_params": {"model": P + "gpt-4o", "tags": ["by hand"], "extra_headers": Settings().editor_headers()},
+    },
 ]
 
 

@@ -61,9 +61,10 @@ class Follower:
         self._refused: dict[str, tuple[Entry, float]] = {}
         self._conflicts: frozenset[str] = frozenset()
         self._in_config: dict[str, Entry] | None = None
+        self._wanted_by_config: dict[str, Entry] = {}
         self._loaded_settings: dict[str, Any] = {}
         self._restart_for: tuple[str, ...] = ()
-        self._settled: object = None
+        self._settled: tuple[object, object, object] = (None, None, None)
         self._resting: dict[str, float] = {}
         self._waiting = False
         self.task: asyncio.Task[None] | None = None
@@ -92,8 +93,10 @@ class Follower:
         self.release()
         wanted = self.models.wanted if self.models else None
         entries = self.config.entries if self.config else None
-        state = (id(wanted), id(entries), router.version())
-        if state == self._settled and state[2] is not None and not self._refused and not self._waiting:
+        version, nothing_open = router.version(), not self._refused and not self._waiting
+        then_wanted, then_entries, then_version = self._settled
+        unchanged = wanted is then_wanted and entries is then_entries and version == then_version
+        if version is not None and nothing_open and unchanged:
             return
         touched = self._waiting = False
         if self.config is not None and entries is not None:
@@ -102,7 +105,10 @@ class Follower:
             touched = await self._follow_models(router, wanted) or touched
         if touched:
             router.settle()
-        self._settled = (state[0], state[1], router.version())
+        gone = self._refused.keys() - (wanted or {}).keys() - self._wanted_by_config.keys()
+        for key in gone:
+            del self._refused[key]
+        self._settled = (wanted, entries, router.version())
 
     def router(self) -> Router | None:
         """The adapter to LiteLLM's router, None while there is none or none that is known."""
@@ -174,6 +180,7 @@ class Follower:
         ``owned`` is whether managed entries in it are its own, there being no models file.
         """
         wanted = {key: entry for key, entry in self._with_ids(router, entries) if owned or not is_managed(key)}
+        self._wanted_by_config = wanted
         if self._in_config is None:
             # LiteLLM has loaded these itself.
             self._in_config, self._loaded_settings = wanted, config.settings
@@ -192,7 +199,9 @@ class Follower:
                 await slices.pause()
             elif key not in self._refused:
                 log.warning("%s cannot be found in LiteLLM; a restart removes it", before[key]["model_name"])
-        self._in_config = {key: entry for key, entry in wanted.items() if key not in self._refused}
+        # Of an entry that LiteLLM refuses, the version before it is what is still there, and has to go with it.
+        applied = {key: before.get(key) if key in self._refused else entry for key, entry in wanted.items()}
+        self._in_config = {key: entry for key, entry in applied.items() if entry is not None}
         return touched
 
     def _with_ids(self, router: Router, entries: list[Entry]) -> list[tuple[str, Entry]]:

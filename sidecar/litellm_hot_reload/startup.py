@@ -90,7 +90,7 @@ async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
         # LiteLLM takes the model out of service after it has told us; for an older token that is no reason.
         loop.call_later(RELEASE_AFTER, follower.release)
 
-    proxy_adapter.listen(keeper, knowledge, refused)
+    proxy_adapter.listen(knowledge, refused)
     proxy_adapter.show(proxy, lambda: {**knowledge.as_dict(), **follower.state()}, knowledge)
     follower.router()
     log.info("%s", knowledge.line())

@@ -11,6 +11,7 @@ from scripts.litellm_versions import versions
 from sidecar import render
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import OLDEST, Knowledge, is_older
+from sidecar.litellm_hot_reload.adapter.routers import Refused
 from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
@@ -89,3 +90,72 @@ def test_the_oldest_litellm_is_named_once():
 def test_an_older_litellm_is_noticed(version, older):
     """By numbers, not by text; a version that cannot be read is not judged."""
     assert is_older(version, "1.90.7") is older
+
+
+class Recorded:
+    """Stands for a known generation of the router: keeps entries by id, and refuses what says so."""
+
+    how = "a stand-in"
+
+    def __init__(self, *loaded):
+        self.held = {entry["model_info"]["id"]: entry for entry in loaded}
+
+    def entries(self):
+        return list(self.held.values())
+
+    def version(self):
+        return None
+
+    def put(self, entry):
+        if entry["model_info"].get("refuse"):
+            raise Refused("no")
+        self.held[entry["model_info"]["id"]] = entry
+        return True
+
+    def remove(self, key):
+        del self.held[key]
+
+    def settle(self):
+        pass
+
+    def stable_id(self, entry):
+        return entry["model_name"]
+
+
+def entry(name, **info):
+    return {"model_name": name, "litellm_params": {"model": "openai/x"}, "model_info": {"id": name, **info}}
+
+
+@pytest.fixture
+def known(follower, monkeypatch):
+    """A follower of a models file alone, whose router is a stand-in that is known."""
+    router = Recorded()
+    monkeypatch.setattr("sidecar.litellm_hot_reload.adapter.routers.find", lambda _: router)
+    follower.guard.guarded.append("get_api_key")
+    return follower, router
+
+
+def test_a_refused_entry_is_forgotten_when_it_leaves(known):
+    """The doctor must not go on failing for a model that the file no longer has."""
+    follower, router = known
+    asyncio.run(follower.turn())
+    follower.models.wanted = {"odd": entry("odd", refuse=True), **follower.models.wanted}
+    asyncio.run(follower.turn())
+    assert follower.state()["refused"] == ["odd"] and len(router.held) == 1
+    del follower.models.wanted["odd"]
+    asyncio.run(follower.turn())
+    assert follower.state()["refused"] == []
+
+
+def test_a_refused_change_of_the_config_still_goes_with_its_entry(known):
+    """What LiteLLM serves on is the version before; when the entry leaves the config, that one leaves too."""
+    follower, router = known
+    router.held["mine"] = entry("mine")
+    follower.config = SimpleNamespace(entries=[entry("mine")], settings={}, look=lambda: None, path="c", problem="")
+    asyncio.run(follower.turn())
+    follower.config.entries = [entry("mine", refuse=True)]
+    asyncio.run(follower.turn())
+    assert "mine" in router.held
+    follower.config.entries = []
+    asyncio.run(follower.turn())
+    assert "mine" not in router.held and follower.state()["refused"] == []

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..keeper import Keeper
 from .provider import Guard
 
 log = logging.getLogger("copilot_hook")
@@ -70,7 +69,7 @@ def is_older(version: str, other: str) -> bool:
     return len(numbers[0]) == 3 and [int(n) for n in numbers[0]] < [int(n) for n in numbers[1]]
 
 
-def listen(keeper: Keeper, knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:
+def listen(knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:
     """Register the callbacks, after LiteLLM has set its own. Never raises."""
     try:
         import litellm

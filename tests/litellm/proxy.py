@@ -35,6 +35,18 @@ CONFIG: dict[str, Any] = {
 }
 
 
+# A model of another provider, and a hand-written one for Copilot's by-chat, with the headers that such an entry needs.
+OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
+EDITOR = {"editor-version": "vscode/1", "editor-plugin-version": "chat/1", "copilot-integration-id": "vscode-chat"}
+OWN = {
+    "model_name": "mine",
+    "litellm_params": {
+        "model": render.PROVIDER + "by-chat",
+        "extra_headers": {**EDITOR, "user-agent": "Chat/1"},
+    },
+}
+
+
 def litellm_command() -> str:
     """The LiteLLM to test: COPILOT_TEST_LITELLM, or the one beside this Python."""
     return os.environ.get("COPILOT_TEST_LITELLM") or str(Path(sys.executable).with_name("litellm"))

@@ -19,12 +19,11 @@ from sidecar import render
 from tests.fakes.catalog import model
 
 from .facts import EXCHANGE, FACTS, Facts, expected_of, line_of
-from .proxy import Proxy
+from .proxy import OTHER, Proxy
 from .results import litellm_python, litellm_version
 
 P = render.PROVIDER
 X = P + "x"
-OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 OLD_MEMBERS = {"upsert_deployment", "delete_deployment", "model_names", "deployment_names", "get_model_list"}
 
 

@@ -24,17 +24,11 @@ from sidecar import render
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 
-from .proxy import Proxy, Worker, until
+from .proxy import OTHER, OWN, Proxy, Worker, until
 from .sentinel import Sentinel
 
 P = render.PROVIDER
 WAYS = ["refuse", "silent", "dns"]
-OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
-EDITOR = {"editor-version": "vscode/1", "editor-plugin-version": "chat/1", "copilot-integration-id": "vscode-chat"}
-OWN = {
-    "model_name": "mine",
-    "litellm_params": {"model": P + "by-chat", "extra_headers": {**EDITOR, "user-agent": "Chat/1"}},
-}
 ITEMS = [
     model("by-chat", endpoints=[CHAT]),
     model("by-responses", endpoints=[RESPONSES]),

@@ -17,16 +17,10 @@ from sidecar import render
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 
-from .proxy import Answer, Both, Worker, until
+from .proxy import OTHER, OWN, Answer, Both, Worker, until
 
 P = render.PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
-OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
-EDITOR = {"editor-version": "vscode/1", "editor-plugin-version": "chat/1", "copilot-integration-id": "vscode-chat"}
-OWN = {
-    "model_name": "mine",
-    "litellm_params": {"model": P + "by-chat", "extra_headers": {**EDITOR, "user-agent": "Chat/1"}},
-}
 ITEMS = [
     model("by-chat", endpoints=[CHAT]),
     model("by-responses", endpoints=[RESPONSES]),

@@ -15,10 +15,9 @@ from sidecar.settings import Settings
 from tests.fakes.copilot import MESSAGES, endpoints_of
 
 from .facts import expected_of
-from .proxy import Proxy, Worker, entries_of, until
+from .proxy import OTHER, Proxy, Worker, entries_of, until
 from .results import litellm_version
 
-OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 # With the editor headers, which LiteLLM before 1.99 does not send of itself.
 OWN = {
     "model_name": "mine",

@@ -16,11 +16,10 @@ from sidecar import render
 from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
 
-from .proxy import Answer, Both, Worker, until
+from .proxy import OTHER, Answer, Both, Worker, until
 
 P = render.PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
-OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 ITEMS = [model("gpt-4o"), model("gpt-4.1", endpoints=[CHAT])]
 
 

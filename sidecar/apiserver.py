@@ -31,7 +31,7 @@ class Forbidden(StorageError):
     """The service account has no right to it; or the API server has only just started and does not know yet."""
 
 
-class Api:
+class KubernetesApi:
     """The API server at ``host``, as the service account whose files are in ``account``. Raises StorageError."""
 
     def __init__(self, host: str, port: int, account: Path) -> None:

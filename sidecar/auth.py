@@ -29,7 +29,7 @@ class AccessToken:
     source: str
 
 
-def find(settings: Settings, *, environment: bool = True) -> AccessToken:
+def find_access_token(settings: Settings, *, environment: bool = True) -> AccessToken:
     """Read the access token; ``environment=False`` looks at the token directory alone.
 
     Raises LoginNeeded when there is none, StorageError when a file that is there cannot be read.
@@ -55,7 +55,7 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def store(settings: Settings, token: Secret, *, as_json: bool = False) -> Path:
+def store_access_token(settings: Settings, token: Secret, *, as_json: bool = False) -> Path:
     """Write the access token, 0600 from its first byte, and return the file.
 
     The directory is made (0700) if it is missing. Raises StorageError.
@@ -64,12 +64,12 @@ def store(settings: Settings, token: Secret, *, as_json: bool = False) -> Path:
         path, text = settings.token_dir / JSON_FILE, json.dumps({"access_token": token.reveal()}) + "\n"
     else:
         path, text = settings.token_dir / settings.access_token_file, token.reveal()
-    make_token_dir(settings)
+    ensure_token_dir(settings)
     replace_file(path, text.encode("ascii"), mode=0o600)
     return path
 
 
-def make_token_dir(settings: Settings) -> None:
+def ensure_token_dir(settings: Settings) -> None:
     """Make sure that a token can be stored, before anybody is asked to log in. Raises StorageError."""
     try:
         settings.token_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ class Refused:
     reason: str
 
 
-def items(payload: object) -> list[Item]:
+def catalog_items(payload: object) -> list[Item]:
     """The items of a catalog answer. Raises BadAnswer when it is empty or no catalog at all."""
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, list):
@@ -89,7 +89,7 @@ def items(payload: object) -> list[Item]:
     return found
 
 
-def parse(found: Iterable[Item]) -> tuple[list[Model], list[Refused]]:
+def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Refused]]:
     """Typed models in the order of their ids, and what was refused.
 
     Of several items with one id that item stays that is in the picker, then the one with the highest
@@ -145,8 +145,8 @@ def _model(item: Item) -> Model:
             _count(limits, "max_output_tokens"),
         ),
         supports=_supports(capabilities.get("supports")),
-        prices=prices.parse(item.get("billing")),
-        promo=prices.promotion(item.get("billing")),
+        prices=prices.parse_prices(item.get("billing")),
+        promo=prices.parse_promo(item.get("billing")),
     )
 
 

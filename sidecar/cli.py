@@ -18,22 +18,25 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sidecar import health, loop, notify, table
 from sidecar.commands import parser, variables
-from sidecar.configtarget import summary
-from sidecar.doctor import doctor
+from sidecar.configtarget import summary_lines
+from sidecar.doctor import diagnose
 from sidecar.errors import SidecarError, Stopped, UsageError
-from sidecar.handover import take_over
-from sidecar.inplace import configfile
-from sidecar.login import login
+from sidecar.handover import import_token
+from sidecar.health import Status, check, serve
+from sidecar.inplace.configfile import restore_backup
+from sidecar.login import log_in
 from sidecar.logs import configure
+from sidecar.loop import prepare, run
+from sidecar.notify import notify_change, notify_restored
 from sidecar.settings import Settings, likely_typos
-from sidecar.sync import choose, fetch, sync
+from sidecar.sync import entries_for, fetch_catalog, run_once
+from sidecar.table import models_document, models_table
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
 
-LAST_WORDS = 0.4
+GRACE_PERIOD = 0.4
 """Seconds that work under way is given to end by itself after a signal."""
 
 
@@ -65,7 +68,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     match arguments.command:
         case "healthcheck":
-            problem = health.check(settings.health_port)
+            problem = check(settings.health_port)
             print(problem or "alive and ready")
             return 1 if problem else 0
         case "login":
@@ -73,12 +76,12 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         case "sync":
             return _until_signalled(lambda stop: _sync(arguments, settings, stop))
         case "prepare":
-            loop.prepare(settings)
+            prepare(settings)
             return 0
         case "models":
             return _until_signalled(lambda stop: _models(arguments, settings, stop))
         case "doctor":
-            return _until_signalled(lambda stop: doctor(settings, stop))
+            return _until_signalled(lambda stop: diagnose(settings, stop))
         case _:
             return _serve(settings)
 
@@ -86,9 +89,9 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _login(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
     given = getattr(arguments, "import")
     if given is not None:
-        take_over(settings, Path(given).expanduser() if given else None, stop, as_json=arguments.json)
+        import_token(settings, Path(given).expanduser() if given else None, stop, as_json=arguments.json)
     else:
-        login(settings, stop, as_json=arguments.json)
+        log_in(settings, stop, as_json=arguments.json)
 
 
 def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
@@ -96,48 +99,48 @@ def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Eve
         return _restore(arguments.restore, settings, stop)
     if not arguments.dry_run and stop.wait(random.uniform(0, settings.sync_jitter)):
         return 0
-    result = sync(settings, stop, adopt=arguments.adopt, dry_run=arguments.dry_run)
+    result = run_once(settings, stop, adopt=arguments.adopt, dry_run=arguments.dry_run)
     if result.change is None:
         print(f"{result.target} is up to date: {result.models} models")
     else:
         print(getattr(result.change, "diff", ""), end="")
         print(f"{result.target}{' would change' if arguments.dry_run else ''}: {result.models} models")
-        for line in summary(result.change):
+        for line in summary_lines(result.change):
             print(f"  {line}")
     if arguments.dry_run:
         return int(result.change is not None)
-    notify.tell(settings, result, stop)
+    notify_change(settings, result, stop)
     return 0
 
 
 def _restore(when: str, settings: Settings, stop: threading.Event) -> int:
     if settings.config_file is None:
         raise UsageError("--restore is for a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
-    backup = configfile.restore(settings.config_file, when or None)
+    backup = restore_backup(settings.config_file, when or None)
     print(f"{settings.config_file} is again as in {backup}")
-    notify.tell_restored(settings, settings.config_file, backup, stop)
+    notify_restored(settings, settings.config_file, backup, stop)
     return 0
 
 
 def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
-    selected, entries = choose(fetch(settings, stop), settings)
+    selected, entries = entries_for(fetch_catalog(settings, stop), settings)
     for note in selected.notes:
         log.warning("%s", note)
     if arguments.json:
         left_out = selected.left_out if arguments.all else None
-        print(json.dumps(table.document(selected.models, entries, left_out), indent=2))
+        print(json.dumps(models_document(selected.models, entries, left_out), indent=2))
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(table.table(selected.models, selected.left_out if arguments.all else (), width))
+    print(models_table(selected.models, selected.left_out if arguments.all else (), width))
 
 
 def _serve(settings: Settings) -> int:
     if settings.configmap:
         raise UsageError("COPILOT_CONFIGMAP is for `sync`, in a CronJob", hint="Unset it for `run`.")
-    status = health.Status()
-    server = health.serve(settings.health_port, status) if settings.health_port else None
+    status = Status()
+    server = serve(settings.health_port, status) if settings.health_port else None
     try:
-        code = _until_signalled(lambda stop: loop.run(settings, stop, status))
+        code = _until_signalled(lambda stop: run(settings, stop, status))
     finally:
         if server:
             server.server_close()
@@ -170,7 +173,7 @@ def _until_signalled(work: Callable[[threading.Event], int | None]) -> int:
         worker = threading.Thread(target=target, name="work", daemon=True)
         worker.start()
         stop.wait()
-        worker.join(LAST_WORDS if received else None)
+        worker.join(GRACE_PERIOD if received else None)
     finally:
         for number, old in previous.items():
             signal.signal(number, old)

@@ -29,7 +29,9 @@ _LINES = 50
 _POLL = 0.05
 
 
-def run(command: str, stdin: bytes, stop: threading.Event, *, more: Sequence[str] = (), limit: float = LIMIT) -> str:
+def run_user_command(
+    command: str, stdin: bytes, stop: threading.Event, *, more: Sequence[str] = (), limit: float = LIMIT
+) -> str:
     """Run ``command`` (words as a shell would split them, then ``more``); "" when it ended with 0, else what went
     wrong, in words that follow "it". Raises Stopped; then the command is ended too.
 

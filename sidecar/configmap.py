@@ -18,20 +18,20 @@ from typing import Any
 
 import tenacity
 
-from sidecar import publish
-from sidecar.apiserver import Api, Conflict, Forbidden
+from sidecar.apiserver import Conflict, Forbidden, KubernetesApi
 from sidecar.errors import Stopped, StorageError, UpstreamError, UsageError
-from sidecar.render import Entry, models_file
+from sidecar.publish import Change, compare, entries_in, verify_models_file
+from sidecar.render import Entry, models_file_bytes
 from sidecar.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KEY = "copilot_models.yaml"
-MEMORY_KEY = "copilot_models.memory.json.gz"
-LIMIT = 1024 * 1024
+ABSENCES_KEY = "copilot_models.memory.json.gz"
+MAX_BYTES = 1024 * 1024
 """Bytes that the values of a ConfigMap may have in all; the API server refuses more."""
-PATIENCE = 60.0
+RETRY_DEADLINE = 60.0
 """Seconds for which an API server that is away, overloaded or contended is tried."""
 LONGEST_WAIT = 30.0
 _MAX_MEMORY = 64 * 1024 * 1024
@@ -40,20 +40,20 @@ Make = Callable[[bytes | None], tuple[Sequence[Entry], bytes]]
 """From the stored memory (None: there is none) to the entries and the new memory; called again after a conflict."""
 
 
-class ConfigMap:
+class ConfigMapTarget:
     """One ConfigMap: ``reference`` is its name, or ``namespace/name``; the namespace is the pod's if not given."""
 
     def __init__(self, reference: str, host: str, port: int, account: Path = SERVICE_ACCOUNT) -> None:
-        self.api = Api(host, port, account)
+        self.api = KubernetesApi(host, port, account)
         namespace, _, name = reference.rpartition("/")
         namespace = namespace or self.api.namespace
         self.name = f"ConfigMap {namespace}/{name}"
         self.path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
         self._unanswered: tuple[object, object] | None = None
-        self._change: publish.Change | None = None
+        self._change: Change | None = None
         self._was_away = False
 
-    def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
+    def update(self, make: Make, stop: threading.Event) -> Change | None:
         """Bring the object up to date; None when the entries were the same.
 
         Raises UpstreamError (the API server fails), StorageError (it refuses, or the object would be too large);
@@ -66,7 +66,7 @@ class ConfigMap:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._worth_another_try),
-            stop=tenacity.stop_before_delay(PATIENCE) | tenacity.stop_when_event_set(stop),
+            stop=tenacity.stop_before_delay(RETRY_DEADLINE) | tenacity.stop_when_event_set(stop),
             wait=_wait,
             sleep=sleep,
             before_sleep=_say,
@@ -74,28 +74,28 @@ class ConfigMap:
         )
         return retrying(self._once, make)
 
-    def _once(self, make: Make) -> publish.Change | None:
+    def _once(self, make: Make) -> Change | None:
         found = self.api.get(self.path, self.name)
         data, binary = found.get("data") or {}, found.get("binaryData") or {}
-        old, stored = str(data.get(KEY, "")), _unpack(binary.get(MEMORY_KEY))
-        if self._unanswered is not None and self._unanswered == (data.get(KEY), binary.get(MEMORY_KEY)):
+        old, stored = str(data.get(KEY, "")), _unpack(binary.get(ABSENCES_KEY))
+        if self._unanswered is not None and self._unanswered == (data.get(KEY), binary.get(ABSENCES_KEY)):
             log.info("the patch that got no answer has arrived")
             return self._change
         entries, remembered = make(stored)
-        text = models_file(entries)
-        publish.check(text, entries)
-        new = publish.entries_in(text)
+        text = models_file_bytes(entries)
+        verify_models_file(text, entries)
+        new = entries_in(text)
         patch: dict[str, Any] = {}
         if text.decode("ascii") != old:
             patch["data"] = {KEY: text.decode("ascii")}
         if remembered != stored:
-            patch["binaryData"] = {MEMORY_KEY: base64.b64encode(gzip.compress(remembered, mtime=0)).decode("ascii")}
+            patch["binaryData"] = {ABSENCES_KEY: base64.b64encode(gzip.compress(remembered, mtime=0)).decode("ascii")}
         if not patch:
             return None
-        self._change = publish.compare(publish.entries_in(old.encode()), new) if "data" in patch else None
+        self._change = compare(entries_in(old.encode()), new) if "data" in patch else None
         data, binary = {**data, **patch.get("data", {})}, {**binary, **patch.get("binaryData", {})}
         self._check_size(data, binary)
-        self._unanswered = data.get(KEY), binary.get(MEMORY_KEY)
+        self._unanswered = data.get(KEY), binary.get(ABSENCES_KEY)
         patch["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
         try:
             self.api.patch(self.path, self.name, patch)
@@ -115,15 +115,15 @@ class ConfigMap:
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
         size = sum(len(value.encode("utf-8")) for value in data.values())
         size += sum(len(base64.b64decode(value)) for value in binary.values())
-        if size > LIMIT:
+        if size > MAX_BYTES:
             raise StorageError(
-                f"{self.name} would hold {size} bytes, and no ConfigMap may hold more than {LIMIT}; it stays as it was",
+                f"{self.name} would contain {size} bytes, but a ConfigMap is limited to {MAX_BYTES}; it is unchanged",
                 hint="Take fewer models (COPILOT_MODELS_INCLUDE), remove other keys from it, or use the variant that "
                 "keeps the models file on a volume.",
             )
 
 
-def target_of(settings: Settings) -> ConfigMap | None:
+def configmap_target(settings: Settings) -> ConfigMapTarget | None:
     """The ConfigMap that the settings name; None when they name none. Raises UsageError, StorageError."""
     if settings.configmap is None:
         return None
@@ -132,7 +132,7 @@ def target_of(settings: Settings) -> ConfigMap | None:
             "COPILOT_CONFIGMAP is set, but KUBERNETES_SERVICE_HOST is not: this is no pod",
             hint="Unset COPILOT_CONFIGMAP outside Kubernetes; `sync` then writes COPILOT_MODELS_FILE.",
         )
-    return ConfigMap(settings.configmap, settings.kubernetes_host, settings.kubernetes_port)
+    return ConfigMapTarget(settings.configmap, settings.kubernetes_host, settings.kubernetes_port)
 
 
 def _unpack(text: str | None) -> bytes | None:

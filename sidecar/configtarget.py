@@ -13,14 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar import command, inplace, memory, publish, render
 from sidecar.atomic import read_file, replace_file
+from sidecar.command import run_user_command
 from sidecar.configmap import Make
 from sidecar.errors import StorageError, UsageError
-from sidecar.inplace import configfile
-from sidecar.inplace.configfile import Outcome
+from sidecar.inplace import FieldChange, Update, update_config
+from sidecar.inplace.configfile import Outcome, config_diff, sync_config
 from sidecar.inplace.textdiff import unified
 from sidecar.inplace.wholefile import replace, snapshot, storage
+from sidecar.memory import absences_file
+from sidecar.publish import Change, entries_in
+from sidecar.render import models_file_bytes
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -28,31 +31,29 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Detailed(publish.Change):
+class Detailed(Change):
     """A change with the fields that changed, the entries that were adopted, the backup, and the diff (dry runs)."""
 
-    fields: tuple[inplace.Change, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
     adopted: tuple[str, ...] = ()
     backup: Path | None = None
     diff: str = ""
 
 
-class Config:
+class ConfigTarget:
     """A config of which only the managed entries are ours."""
 
     def __init__(self, settings: Settings, path: Path, *, adopt: bool = False, dry_run: bool = False) -> None:
-        self.path, self.name = real(path), str(path)
+        self.path, self.name = resolve_symlinks(path), str(path)
         self.backups, self.validate = settings.config_backups, settings.validate
         self.adopt, self.dry_run = adopt, dry_run
 
-    def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
+    def update(self, make: Make, stop: threading.Event) -> Change | None:
         """As in ``sidecar.target``; a dry run writes neither the config nor the memory."""
-        memory_file = memory.memory_file(self.path)
+        memory_file = absences_file(self.path)
         stored = read_file(memory_file)
         entries, remembered = make(stored)
-        outcome = configfile.sync_config(
-            self.path, entries, backups=self.backups, adopt=self.adopt, dry_run=self.dry_run
-        )
+        outcome = sync_config(self.path, entries, backups=self.backups, adopt=self.adopt, dry_run=self.dry_run)
         for name in outcome.update.kept:
             log.info("%s stays as %s has it; the catalog's entry gives way", printable(name), self.name)
         if not self.dry_run:
@@ -62,32 +63,32 @@ class Config:
                 replace_file(memory_file, remembered, mode=0o644)
         if not outcome.changed:
             return None
-        return _detailed(outcome.update, outcome.backup, configfile.diff(outcome) if self.dry_run else "")
+        return _detailed(outcome.update, outcome.backup, config_diff(outcome) if self.dry_run else "")
 
 
-class DryModelsFile:
+class DryRunTarget:
     """The models file in a dry run."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
 
-    def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
+    def update(self, make: Make, stop: threading.Event) -> Change | None:
         """What would change; writes nothing."""
-        entries, _ = make(read_file(memory.memory_file(self.path)))
-        old, new = read_file(self.path), render.models_file(entries)
+        entries, _ = make(read_file(absences_file(self.path)))
+        old, new = read_file(self.path), models_file_bytes(entries)
         if old == new:
             return None
-        update = inplace.update(render.models_file(list(publish.entries_in(old).values())), entries)
+        update = update_config(models_file_bytes(list(entries_in(old).values())), entries)
         return _detailed(update, None, unified(old or b"", new, "/dev/null" if old is None else self.name, self.name))
 
 
-def real(path: Path) -> Path:
+def resolve_symlinks(path: Path) -> Path:
     """The file behind all symlinks. Raises StorageError."""
     with storage(path, "found"):
         return Path(os.path.realpath(path))
 
 
-def summary(change: publish.Change) -> Sequence[str]:
+def summary_lines(change: Change) -> Sequence[str]:
     """One line for each model that a change adds, removes, changes or adopts; for people."""
     lines = [f"added {name}" for name in change.added] + [f"removed {name}" for name in change.removed]
     if not isinstance(change, Detailed):
@@ -102,7 +103,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else printable(value)
 
 
-def _detailed(update: inplace.Update, backup: Path | None, diff: str) -> Detailed:
+def _detailed(update: Update, backup: Path | None, diff: str) -> Detailed:
     changed = dict.fromkeys([*(item.model_name for item in update.changed), *update.adopted])
     return Detailed(update.added, update.removed, tuple(changed), update.changed, update.adopted, backup, diff)
 
@@ -111,7 +112,7 @@ def _check(outcome: Outcome, words: str, stop: threading.Event) -> None:
     """Let the user's command look at the new config; the old one comes back if it says no, or is interrupted."""
     problem = "was interrupted"
     try:
-        problem = command.run(words, b"", stop, more=[str(outcome.path)])
+        problem = run_user_command(words, b"", stop, more=[str(outcome.path)])
     finally:
         if problem:
             _undo(outcome)

@@ -67,7 +67,7 @@ class Custom:
     overrides: tuple[Override, ...] = ()
 
 
-def load(settings: Settings) -> Custom:
+def load_custom(settings: Settings) -> Custom:
     """Read the files that COPILOT_ALIASES_FILE and COPILOT_OVERRIDES_FILE name. Raises UsageError, StorageError."""
     aliases = tuple(
         _alias(settings.aliases_file, line, key, value)
@@ -80,7 +80,7 @@ def load(settings: Settings) -> Custom:
     return Custom(aliases, overrides)
 
 
-def resolve(
+def resolve_aliases(
     aliases: Iterable[Alias], models: Sequence[Model], taken: Iterable[str]
 ) -> tuple[dict[str, str], list[str]]:
     """The model id behind each alias, and a note on each alias that had to be left out.
@@ -109,7 +109,7 @@ def _age(model: Model) -> tuple[tuple[int, ...], bool, int]:
     return tuple(int(digits) for digits in re.findall(r"\d{1,18}", model.id)), not model.preview, -len(model.id)
 
 
-def merged(entry: dict[str, Any], model_id: str, overrides: Iterable[Override]) -> dict[str, Any]:
+def with_overrides(entry: dict[str, Any], model_id: str, overrides: Iterable[Override]) -> dict[str, Any]:
     """``entry`` with the values of all overrides for ``model_id`` merged over it, later ones last."""
     result = copy.deepcopy(entry)
     for override in overrides:

@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from sidecar import auth, catalog, github, proxy, publish
 from sidecar.atomic import read_file
-from sidecar.configtarget import real
+from sidecar.auth import LOGIN_HINT, find_access_token
+from sidecar.catalog import catalog_items
+from sidecar.configtarget import resolve_symlinks
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, Unreachable, UpstreamError, UsageError
-from sidecar.inplace import configfile
+from sidecar.github import CopilotToken, exchange_token, read_catalog
+from sidecar.inplace.configfile import sync_config
+from sidecar.proxy import check_alive, check_hook, check_in_sync
+from sidecar.publish import managed_in
 from sidecar.settings import Settings
-from sidecar.sync import choose
+from sidecar.sync import entries_for
 from sidecar.text import masked, printable
 from sidecar.transport import retrying
 
@@ -46,7 +50,7 @@ class Check:
     code: int = 0
 
 
-def doctor(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout) -> int:
+def diagnose(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout) -> int:
     """Print one line for each check, and a line with the cure for each failure; the first failure's exit code."""
     code = 0
     for check in checks(settings, stop):
@@ -82,7 +86,7 @@ def _skipped(names: str) -> Iterator[Check]:
 
 def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
     try:
-        token = auth.find(settings)
+        token = find_access_token(settings)
     except SidecarError as error:
         yield _failed("token", error)
         yield from _skipped("kind,GitHub,exchange,subscription,plan host,catalog,models")
@@ -91,19 +95,17 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
     yield Check("token", PASS, f"{masked(text)} from {token.source}")
     prefix = next((item for item in _KINDS if text.startswith(item)), "")
     if prefix in _WRONG:
-        yield Check("kind", FAIL, f"{prefix}… is {_KINDS[prefix]}: not for Copilot", auth.LOGIN_HINT, 3)
+        yield Check("kind", FAIL, f"{prefix}… is {_KINDS[prefix]}: not for Copilot", LOGIN_HINT, 3)
     else:
         yield Check("kind", PASS, _KINDS.get(prefix, "not known by its first letters; the exchange shows"))
     try:
-        copilot = retrying(lambda: github.exchange(settings, token), stop)
+        copilot = retrying(lambda: exchange_token(settings, token), stop)
     except (LoginNeeded, UpstreamError) as error:
         yield from _no_exchange(error)
         return
     yield Check("GitHub", PASS, "it answers")
     if copilot.direct:
-        yield Check(
-            "exchange", FAIL, "GitHub does not exchange this kind of token, LiteLLM needs that", auth.LOGIN_HINT, 3
-        )
+        yield Check("exchange", FAIL, "GitHub does not exchange this kind of token, LiteLLM needs that", LOGIN_HINT, 3)
         yield Check("subscription", SKIP, "only the exchange tells")
     else:
         yield Check("exchange", PASS, f"a Copilot token that is good for {copilot.lifetime / 60:.0f} minutes")
@@ -128,9 +130,9 @@ def _no_exchange(error: SidecarError) -> Iterator[Check]:
     yield from _skipped(",".join([*names[where + 1 :], "catalog", "models"]))
 
 
-def _models(settings: Settings, copilot: github.CopilotToken, stop: threading.Event) -> Iterator[Check]:
+def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) -> Iterator[Check]:
     try:
-        found = catalog.items(retrying(lambda: github.catalog(settings, copilot), stop))
+        found = catalog_items(retrying(lambda: read_catalog(settings, copilot), stop))
     except SidecarError as error:
         yield _failed("catalog", error)
         yield from _skipped("models")
@@ -138,7 +140,7 @@ def _models(settings: Settings, copilot: github.CopilotToken, stop: threading.Ev
     yield Check("catalog", PASS, f"{len(found)} models")
 
     def chosen() -> str:
-        selected, _ = choose(found, settings)
+        selected, _ = entries_for(found, settings)
         return (
             f"{len(selected.models)} are for LiteLLM, {len(selected.left_out)} are left out (`models --all` says why)"
         )
@@ -149,27 +151,27 @@ def _models(settings: Settings, copilot: github.CopilotToken, stop: threading.Ev
 def _file(settings: Settings) -> str:
     """What LiteLLM is given: the config or the models file. Raises SidecarError when it is of no use."""
     place = settings.config_file or settings.models_file
-    data = read_file(real(place))
+    data = read_file(resolve_symlinks(place))
     if data is None:
         raise UsageError(f"{place} is not there", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
     # Parses it as a sync would, and refuses what LiteLLM would not understand.
-    configfile.sync_config(place, [], dry_run=True)
-    entries = publish.managed_in(data)
+    sync_config(place, [], dry_run=True)
+    entries = managed_in(data)
     if not entries:
         raise UsageError(f"{place} holds no models of the catalog", hint="Run `sync`; its message says what is wrong.")
     return f"{place} is valid and holds {len(entries)} entries"
 
 
 def _litellm(settings: Settings, known: bool) -> Iterator[Check]:
-    alive = _attempt("LiteLLM", lambda: proxy.alive(settings))
+    alive = _attempt("LiteLLM", lambda: check_alive(settings))
     yield alive
     if not known or alive.result != PASS:
         yield from _skipped("in step,hook")
         return
-    data = read_file(real(settings.config_file or settings.models_file))
-    yield _attempt("in step", lambda: proxy.in_step(settings, publish.managed_in(data)))
+    data = read_file(resolve_symlinks(settings.config_file or settings.models_file))
+    yield _attempt("in step", lambda: check_in_sync(settings, managed_in(data)))
     try:
-        told = proxy.hook(settings)
+        told = check_hook(settings)
     except SidecarError as error:
         yield _failed("hook", error)
         return

@@ -44,7 +44,7 @@ class CopilotToken:
     direct: bool = False
 
 
-def exchange(settings: Settings, token: AccessToken) -> CopilotToken:
+def exchange_token(settings: Settings, token: AccessToken) -> CopilotToken:
     """Exchange the access token for a Copilot token.
 
     Raises LoginNeeded (401, 404), AccessRefused (403, no Copilot), UpstreamError (rate limits and whatever
@@ -60,7 +60,7 @@ def exchange(settings: Settings, token: AccessToken) -> CopilotToken:
     raise _refusal(answer, f"the exchange of the access token from {token.source}")
 
 
-def catalog(settings: Settings, token: CopilotToken) -> Any:
+def read_catalog(settings: Settings, token: CopilotToken) -> Any:
     """The parsed JSON of Copilot's ``/models``. Raises AccessRefused and UpstreamError."""
     answer = send(
         "GET",
@@ -77,7 +77,7 @@ def catalog(settings: Settings, token: CopilotToken) -> Any:
     raise _refusal(answer, "the catalog")
 
 
-def whose(settings: Settings, token: AccessToken) -> str | None:
+def account_login(settings: Settings, token: AccessToken) -> str | None:
     """The login name that the access token belongs to; None when GitHub does not say. Raises UpstreamError."""
     parts = urlsplit(settings.api_key_url)
     answer = send(

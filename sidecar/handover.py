@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from sidecar import auth, github
+from sidecar.auth import JSON_FILE, LOGIN_HINT, AccessToken, is_token, store_access_token
 from sidecar.errors import LoginNeeded, StorageError
+from sidecar.github import exchange_token
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked
 from sidecar.transport import retrying
@@ -27,10 +28,10 @@ _PLACES = (
     "~/.config/github-copilot/hosts.json",
 )
 """LiteLLM's token directory, and where the Copilot plugins of editors keep theirs."""
-_NAMES = ("access-token", auth.JSON_FILE, "apps.json", "hosts.json")
+_NAMES = ("access-token", JSON_FILE, "apps.json", "hosts.json")
 
 
-def take_over(
+def import_token(
     settings: Settings, given: Path | None, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False
 ) -> None:
     """Store the first token that serves, from ``given`` (a file or directory) or from the known places.
@@ -40,22 +41,22 @@ def take_over(
     refused = []
     for path in _files(given):
         for text in tokens_in(_read(path), settings):
-            token = auth.AccessToken(Secret(text), str(path))
+            token = AccessToken(Secret(text), str(path))
             try:
-                answer = retrying(lambda token=token: github.exchange(settings, token), stop)  # type: ignore[misc]
+                answer = retrying(lambda token=token: exchange_token(settings, token), stop)  # type: ignore[misc]
             except LoginNeeded as error:
                 refused.append(f"{masked(text)} in {path}: {error}")
                 continue
             if answer.direct:
                 refused.append(f"{masked(text)} in {path} belongs to another OAuth app and is no use to LiteLLM")
                 continue
-            kept = [auth.store(settings, token.value)]
+            kept = [store_access_token(settings, token.value)]
             if as_json:
-                kept.append(auth.store(settings, token.value, as_json=True))
+                kept.append(store_access_token(settings, token.value, as_json=True))
             print(f"The access token ({masked(text)}) from {path} is in {' and '.join(map(str, kept))}.", file=out)
             return
     where = str(given) if given else ", ".join(_PLACES)
-    raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}", hint=auth.LOGIN_HINT)
+    raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}", hint=LOGIN_HINT)
 
 
 def tokens_in(text: str, settings: Settings) -> list[str]:
@@ -65,7 +66,7 @@ def tokens_in(text: str, settings: Settings) -> list[str]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        return [text.strip()] if auth.is_token(text.strip()) else []
+        return [text.strip()] if is_token(text.strip()) else []
     if "access_token" in content:
         found = [("", content["access_token"])]
     else:
@@ -76,7 +77,7 @@ def tokens_in(text: str, settings: Settings) -> list[str]:
             if isinstance(value, dict) and key.partition(":")[0].lower() == host
         ]
     found.sort(key=lambda item: settings.client_id not in item[0])
-    return [value for _, value in found if isinstance(value, str) and auth.is_token(value)]
+    return [value for _, value in found if isinstance(value, str) and is_token(value)]
 
 
 def _files(given: Path | None) -> Iterator[Path]:

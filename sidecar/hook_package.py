@@ -21,17 +21,17 @@ from pathlib import Path
 
 from sidecar.errors import SidecarError, StorageError
 
-HOOK = "litellm_hot_reload"
-SOURCE = Path(__file__).with_name(HOOK)
+PACKAGE = "litellm_hot_reload"
+SOURCE = Path(__file__).with_name(PACKAGE)
 _STALE_AFTER = 300.0
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def publish_hook(directory: Path) -> Path:
+def install_hook(directory: Path) -> Path:
     """Place the hook in ``directory`` (unless it is there already) and return its path. Raises StorageError."""
     if not (SOURCE / "__init__.py").is_file():
-        raise SidecarError(f"{HOOK} is missing from this installation", hint="Install the package again.")
-    target = directory / HOOK
+        raise SidecarError(f"{PACKAGE} is missing from this installation", hint="Install the package again.")
+    target = directory / PACKAGE
     try:
         if _contents(target) != _contents(SOURCE):
             _replace(target, _contents(SOURCE))

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from sidecar import auth, github
+from sidecar.auth import LOGIN_HINT, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, UpstreamError
+from sidecar.github import account_login, exchange_token
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked, printable
 from sidecar.transport import retrying, send
@@ -43,7 +44,7 @@ class _Code:
     interval: float
 
 
-def login(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False) -> None:
+def log_in(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False) -> None:
     """Make sure that the token directory holds a working access token.
 
     Raises LoginNeeded (declined, or not confirmed in time), AccessRefused, UpstreamError, StorageError,
@@ -55,9 +56,9 @@ def login(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *
 
     if _already(settings, stop, say):
         if as_json:
-            auth.store(settings, auth.find(settings, environment=False).value, as_json=True)
+            store_access_token(settings, find_access_token(settings, environment=False).value, as_json=True)
         return
-    auth.make_token_dir(settings)
+    ensure_token_dir(settings)
     for _ in range(CODES):
         code = retrying(lambda: _request_code(settings), stop)
         _show(code, say)
@@ -66,17 +67,17 @@ def login(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *
             _finish(settings, token, stop, say, as_json=as_json)
             return
         say("The code has run out; here is a new one.")
-    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)", hint=auth.LOGIN_HINT)
+    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)", hint=LOGIN_HINT)
 
 
 def _already(settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> bool:
     """Whether a token is there that works, or that nobody can judge now. Says what it found."""
     try:
-        token = auth.find(settings, environment=False)
+        token = find_access_token(settings, environment=False)
     except LoginNeeded:
         return False
     try:
-        answer = retrying(lambda: github.exchange(settings, token), stop)
+        answer = retrying(lambda: exchange_token(settings, token), stop)
     except AccessRefused as error:
         # A new login of the same account would not give it a subscription.
         hint = f"{error.hint} To log in with another account, delete {token.source} first."
@@ -96,10 +97,10 @@ def _already(settings: Settings, stop: threading.Event, say: Callable[[str], Non
     return True
 
 
-def _as(settings: Settings, token: auth.AccessToken, stop: threading.Event) -> str:
+def _as(settings: Settings, token: AccessToken, stop: threading.Event) -> str:
     """`` as NAME``, if GitHub says whose the token is."""
     try:
-        name = retrying(lambda: github.whose(settings, token), stop)
+        name = retrying(lambda: account_login(settings, token), stop)
     except UpstreamError:
         name = None
     return f" as {name}" if name else ""
@@ -154,7 +155,7 @@ def _wait_for_person(
             announced = left
             say(f"Waiting for the login … {int(left) // 60}:{int(left) % 60:02d} left")
         if stop.wait(min(interval, left)):
-            raise Stopped("the login was interrupted", hint=auth.LOGIN_HINT)
+            raise Stopped("the login was interrupted", hint=LOGIN_HINT)
         try:
             body = _poll(settings, code)
         except UpstreamError as error:
@@ -190,12 +191,12 @@ def _poll(settings: Settings, code: _Code) -> dict[str, Any]:
 def _finish(
     settings: Settings, token: Secret, stop: threading.Event, say: Callable[[str], None], *, as_json: bool
 ) -> None:
-    path = auth.store(settings, token)
+    path = store_access_token(settings, token)
     if as_json:
-        auth.store(settings, token, as_json=True)
-    stored = auth.AccessToken(token, str(path))
+        store_access_token(settings, token, as_json=True)
+    stored = AccessToken(token, str(path))
     say(f"Logged in{_as(settings, stored, stop)}. The access token ({masked(token.reveal())}) is in {path}, mode 0600.")
-    retrying(lambda: github.exchange(settings, stored), stop)
+    retrying(lambda: exchange_token(settings, stored), stop)
     say("The account has Copilot; the models follow in a moment.")
 
 
@@ -205,7 +206,7 @@ def _declined(body: dict[str, Any]) -> LoginNeeded:
     text = _REASONS.get(error) or f"GitHub refused the login ({error})" + (
         f": {printable(described)}" if isinstance(described, str) else ""
     )
-    return LoginNeeded(text, hint=auth.LOGIN_HINT)
+    return LoginNeeded(text, hint=LOGIN_HINT)
 
 
 def _seconds(value: object, default: float) -> float:

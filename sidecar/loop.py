@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from sidecar import auth, notify, publish
+from sidecar.auth import find_access_token
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.health import Status
-from sidecar.hook_package import publish_hook
+from sidecar.hook_package import install_hook
+from sidecar.notify import notify_change
+from sidecar.publish import publish_models
 from sidecar.settings import Settings
-from sidecar.sync import Synced, sync
+from sidecar.sync import Synced, run_once
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
@@ -52,9 +54,9 @@ def prepare(settings: Settings) -> None:
     """
     if settings.config_file is not None:
         return
-    publish_hook(settings.models_file.parent)
+    install_hook(settings.models_file.parent)
     if not settings.models_file.exists():
-        publish.publish(settings.models_file, [])
+        publish_models(settings.models_file, [])
         log.info("an empty models file is published until the first sync", extra={"file": str(settings.models_file)})
 
 
@@ -97,7 +99,7 @@ class _Rounds:
 
     def _round(self) -> SidecarError | None:
         try:
-            result = sync(self.settings, self.stop)
+            result = run_once(self.settings, self.stop)
         except Stopped:
             return None
         except SidecarError as error:
@@ -128,7 +130,7 @@ class _Rounds:
     def _tell(self, result: Synced) -> None:
         """Tell LiteLLM; the sync stands in any case, and the next one tells it again."""
         try:
-            notify.tell(self.settings, result, self.stop)
+            notify_change(self.settings, result, self.stop)
         except Stopped:
             return
         except LiteLLMError as error:
@@ -150,7 +152,7 @@ class _Rounds:
 
 def _token_state(settings: Settings) -> object:
     try:
-        return auth.find(settings).value
+        return find_access_token(settings).value
     except SidecarError as error:
         return str(error)
 

@@ -20,44 +20,46 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Remembered:
+class LastSeen:
     """A catalog item as last seen, and how many syncs in a row it has been absent since."""
 
     item: Item
     absences: int = 0
 
 
-Memory = Mapping[str, Remembered]
+Absences = Mapping[str, LastSeen]
 
 
-def memory_file(models_file: Path) -> Path:
+def absences_file(models_file: Path) -> Path:
     """Where the memory for ``models_file`` is kept."""
     return models_file.with_name(f".{models_file.stem}.memory.json")
 
 
-def merge(memory: Memory, found: Iterable[Item], remove_after: int) -> tuple[list[Item], dict[str, Remembered]]:
+def merge_absences(
+    memory: Absences, found: Iterable[Item], remove_after: int
+) -> tuple[list[Item], dict[str, LastSeen]]:
     """The items to work with (found ones, and absent ones that stay for now) and the new memory.
 
     ``remove_after`` is the number of absences in a row after which an item is gone.
     """
     found = list(found)
-    new = {item["id"]: Remembered(item) for item in found if id_problem(item.get("id")) is None}
+    new = {item["id"]: LastSeen(item) for item in found if id_problem(item.get("id")) is None}
     kept: list[Item] = []
     for key, remembered in memory.items():
         if key not in new and remembered.absences + 1 < remove_after:
-            new[key] = Remembered(remembered.item, remembered.absences + 1)
+            new[key] = LastSeen(remembered.item, remembered.absences + 1)
             kept.append(remembered.item)
     return [*found, *kept], new
 
 
-def dump(memory: Memory) -> bytes:
+def dump_absences(memory: Absences) -> bytes:
     """The memory as JSON bytes; equal memories give equal bytes."""
     models = {key: {"absences": value.absences, "item": value.item} for key, value in memory.items()}
     text = json.dumps({"schema": SCHEMA, "models": models}, sort_keys=True, default=_number, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 
-def recall(data: bytes | None) -> dict[str, Remembered] | None:
+def load_absences(data: bytes | None) -> dict[str, LastSeen] | None:
     """The memory in ``data``: empty for no data, None when the data is no memory."""
     if data is None:
         return {}
@@ -66,7 +68,7 @@ def recall(data: bytes | None) -> dict[str, Remembered] | None:
         if content["schema"] != SCHEMA:
             return None
         return {
-            key: Remembered(dict(value["item"]), int(value["absences"]))
+            key: LastSeen(dict(value["item"]), int(value["absences"]))
             for key, value in content["models"].items()
             if id_problem(key) is None and value["item"]["id"] == key
         }

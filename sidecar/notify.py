@@ -22,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sidecar import command
 from sidecar.atomic import read_file, replace_file
+from sidecar.command import run_user_command
 from sidecar.errors import BadAnswer, LiteLLMError, StorageError, UpstreamError
 from sidecar.settings import Settings
 from sidecar.sync import Synced
@@ -38,7 +38,7 @@ Change = Mapping[str, Any]
 """``event``, ``file``, ``models`` (a number), and names in ``added``, ``removed``, ``changed``."""
 
 
-def tell(settings: Settings, result: Synced, stop: threading.Event) -> None:
+def notify_change(settings: Settings, result: Synced, stop: threading.Event) -> None:
     """Tell whoever is set about the change of a sync, and about earlier ones that are still untold.
 
     Raises LiteLLMError when somebody could not be told; the sync stands nevertheless. Raises Stopped.
@@ -50,7 +50,7 @@ def tell(settings: Settings, result: Synced, stop: threading.Event) -> None:
     _tell(settings, result.target, change, stop)
 
 
-def tell_restored(settings: Settings, config: Path, backup: Path, stop: threading.Event) -> None:
+def notify_restored(settings: Settings, config: Path, backup: Path, stop: threading.Event) -> None:
     """Tell whoever is set that a config was restored. Raises as ``tell``."""
     _tell(settings, str(config), {"event": "config_restored", "file": str(config), "backup": str(backup)}, stop)
 
@@ -85,12 +85,12 @@ def _ways(settings: Settings, stop: threading.Event) -> list[Callable[[bytes], s
     if url:
         ways.append(lambda data: _post(url, data, stop))
     if pidfile:
-        ways.append(lambda _: hang_up(pidfile))
+        ways.append(lambda _: send_sighup(pidfile))
     return ways
 
 
 def _run(words: str, data: bytes, stop: threading.Event) -> str:
-    problem = command.run(words, data, stop)
+    problem = run_user_command(words, data, stop)
     return problem and f"the on-change command {problem}"
 
 
@@ -112,7 +112,7 @@ def _post(url: str, data: bytes, stop: threading.Event) -> str:
     return "" if status < 300 else f"the on-change address answers with HTTP {status}"
 
 
-def hang_up(pidfile: Path) -> str:
+def send_sighup(pidfile: Path) -> str:
     """Send SIGHUP to the gunicorn master whose number is in ``pidfile``; "" when it was sent, else why not."""
     try:
         pid = int(pidfile.read_text("ascii").strip())

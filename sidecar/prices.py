@@ -72,7 +72,7 @@ class Promo:
     ends: datetime | None = None
 
 
-def parse(billing: object) -> Prices | None:
+def parse_prices(billing: object) -> Prices | None:
     """The prices in a catalog item's ``billing``, None where there are none."""
     table = billing.get("token_prices") if isinstance(billing, Mapping) else None
     if not isinstance(table, Mapping):
@@ -96,7 +96,7 @@ def parse(billing: object) -> Prices | None:
     return Prices(default)
 
 
-def promotion(billing: object) -> Promo | None:
+def parse_promo(billing: object) -> Promo | None:
     """The promotion in a catalog item's ``billing``, None where there is none that takes something off."""
     promo = billing.get("promo") if isinstance(billing, Mapping) else None
     percent = _number(promo.get("discount_percent")) if isinstance(promo, Mapping) else None

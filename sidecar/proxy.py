@@ -19,14 +19,14 @@ _UNKNOWN_HINT = (
 )
 
 
-def alive(settings: Settings) -> str:
+def check_alive(settings: Settings) -> str:
     """That LiteLLM answers. Raises LiteLLMError."""
     if _get(settings, "/health/liveliness").status != 200:
         raise LiteLLMError(f"what answers at {settings.litellm_url} is no LiteLLM", hint="Correct LITELLM_URL.")
     return f"it answers at {settings.litellm_url}"
 
 
-def in_step(settings: Settings, entries: Mapping[str, Any]) -> str:
+def check_in_sync(settings: Settings, entries: Mapping[str, Any]) -> str:
     """That LiteLLM serves exactly ``entries`` (by id) of ours. Raises LiteLLMError."""
     answer = _get(settings, "/model/info", with_key=True)
     if answer.status in {401, 403}:
@@ -51,7 +51,7 @@ def in_step(settings: Settings, entries: Mapping[str, Any]) -> str:
     return f"LiteLLM serves all {len(entries)} entries"
 
 
-def hook(settings: Settings) -> str | None:
+def check_hook(settings: Settings) -> str | None:
     """What the hook says of the LiteLLM that it runs in; None where there is no hook. Raises LiteLLMError."""
     answer = _get(settings, _HOOK_STATE, with_key=True)
     state = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}

@@ -11,7 +11,7 @@ import yaml
 
 from sidecar.atomic import read_file, replace_file
 from sidecar.errors import SidecarError
-from sidecar.render import MANAGED_PREFIX, models_file
+from sidecar.render import MANAGED_PREFIX, models_file_bytes
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Change:
         return bool(self.added or self.removed or self.changed)
 
 
-def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
+def publish_models(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
     """Make ``path`` the models file of ``items``; None when it was that already. Raises StorageError."""
-    data = models_file(items)
-    check(data, items)
+    data = models_file_bytes(items)
+    verify_models_file(data, items)
     old = read_file(path)
     if old == data:
         return None
@@ -37,7 +37,7 @@ def publish(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
     return compare(entries_in(old), entries_in(data))
 
 
-def check(data: bytes, items: Sequence[Mapping[str, Any]]) -> None:
+def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> None:
     """Parse what is about to be published and hold it against what was meant. Raises SidecarError."""
     parsed = yaml.safe_load(data)
     listed = parsed.get("model_list") if isinstance(parsed, dict) else None

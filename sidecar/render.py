@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from sidecar.catalog import Model
-from sidecar.customize import Custom, merged, resolve
+from sidecar.customize import Custom, resolve_aliases, with_overrides
 from sidecar.prices import Prices, Promo, Rates
-from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, endpoints
+from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
 from sidecar.settings import Settings
 
 PROVIDER = "github_copilot/"
@@ -40,7 +40,9 @@ _SPELLING = {
 _EFFORTS = ("none", "minimal", "low", "xhigh", "max")
 
 
-def entries(models: Sequence[Model], settings: Settings, custom: Custom = NOTHING) -> tuple[list[Entry], list[str]]:
+def build_entries(
+    models: Sequence[Model], settings: Settings, custom: Custom = NOTHING
+) -> tuple[list[Entry], list[str]]:
     """The entries for ``models`` under all their names, overrides merged in, and what is worth saying about them."""
     names: list[tuple[str, str, Model]] = []
     doubles = []
@@ -52,10 +54,10 @@ def entries(models: Sequence[Model], settings: Settings, custom: Custom = NOTHIN
             else:
                 names.append((name, _key(model, name), model))
     by_id = {model.id: model for model in models}
-    aliases, notes = resolve(custom.aliases, models, [name for name, _, _ in names])
+    aliases, notes = resolve_aliases(custom.aliases, models, [name for name, _, _ in names])
     names += [(alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]) for alias, target in aliases.items()]
     found = [
-        merged(_entry(name, key, model, settings), model.id, custom.overrides)
+        with_overrides(_entry(name, key, model, settings), model.id, custom.overrides)
         for name, key, model in sorted(names, key=lambda item: item[1])
     ]
     return found, [*doubles, *notes]
@@ -112,7 +114,7 @@ def model_info(model: Model, settings: Settings) -> dict[str, Any]:
     info: dict[str, Any] = {
         "litellm_provider": PROVIDER.rstrip("/"),
         "mode": mode(model),
-        "supported_endpoints": [_SPELLING[item] for item in endpoints(model)],
+        "supported_endpoints": [_SPELLING[item] for item in reachable_endpoints(model)],
         **_limits(model),
         **_capabilities(model),
         **_costs(model.prices, settings.prices),
@@ -129,7 +131,7 @@ def model_info(model: Model, settings: Settings) -> dict[str, Any]:
 
 def mode(model: Model) -> str:
     """LiteLLM's ``mode``: ``responses`` only where there is no other way, because it reroutes chat requests."""
-    reachable = endpoints(model)
+    reachable = reachable_endpoints(model)
     if EMBEDDINGS in reachable:
         return "embedding"
     return "responses" if RESPONSES in reachable and CHAT not in reachable else "chat"
@@ -237,7 +239,7 @@ def dump_entries(items: Sequence[Mapping[str, Any]]) -> str:
     return str(yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=False))
 
 
-def models_file(items: Sequence[Mapping[str, Any]]) -> bytes:
+def models_file_bytes(items: Sequence[Mapping[str, Any]]) -> bytes:
     """The models file: the header and ``{model_list: [...]}``."""
     body = "model_list:\n" + dump_entries(items) if items else "model_list: []\n"
     return (HEADER + body).encode("ascii")

@@ -27,7 +27,7 @@ class Selection:
     notes: tuple[str, ...] = ()
 
 
-def endpoints(model: Model) -> tuple[str, ...]:
+def reachable_endpoints(model: Model) -> tuple[str, ...]:
     """The Copilot endpoints of the model that LiteLLM can reach; empty when there is none.
 
     Where the catalog does not list endpoints, the model's type decides. ``ws:/responses`` and plain
@@ -42,7 +42,7 @@ def endpoints(model: Model) -> tuple[str, ...]:
     return reachable if model.endpoints is None else tuple(item for item in reachable if item in model.endpoints)
 
 
-def select(models: Sequence[Model], refused: Iterable[Refused], settings: Settings) -> Selection:
+def select_models(models: Sequence[Model], refused: Iterable[Refused], settings: Settings) -> Selection:
     """Apply the filters of ``settings``.
 
     Raises BadAnswer when the catalog has no model that could be called, UsageError when the user's own
@@ -78,7 +78,7 @@ def select(models: Sequence[Model], refused: Iterable[Refused], settings: Settin
 def _unusable(model: Model) -> str | None:
     if model.policy == "disabled":
         return "disabled by policy"
-    if not endpoints(model):
+    if not reachable_endpoints(model):
         listed = "none" if not model.endpoints else printable(", ".join(model.endpoints), 80)
         return f"callable nowhere LiteLLM can reach (type {model.type}, endpoints: {listed})"
     return None

@@ -9,10 +9,15 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 
-from sidecar import auth, catalog, customize, github, memory, publish, render, selection, target
-from sidecar.catalog import Item
-from sidecar.render import Entry
-from sidecar.selection import Selection
+from sidecar import target
+from sidecar.auth import find_access_token
+from sidecar.catalog import Item, catalog_items, parse_models
+from sidecar.customize import load_custom
+from sidecar.github import exchange_token, read_catalog
+from sidecar.memory import LastSeen, dump_absences, load_absences, merge_absences
+from sidecar.publish import Change
+from sidecar.render import Entry, build_entries
+from sidecar.selection import Selection, select_models
 from sidecar.settings import Settings
 from sidecar.transport import retrying
 
@@ -24,49 +29,49 @@ class Synced:
     """The result of a sync; ``change`` is None when the target was up to date. ``target`` is its name."""
 
     models: int
-    change: publish.Change | None
+    change: Change | None
     target: str = ""
 
 
-def fetch(settings: Settings, stop: threading.Event) -> list[Item]:
+def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
     """Read the access token and the live catalog's items. Raises LoginNeeded, UpstreamError, StorageError."""
-    token = auth.find(settings)
-    copilot = retrying(lambda: github.exchange(settings, token), stop)
+    token = find_access_token(settings)
+    copilot = retrying(lambda: exchange_token(settings, token), stop)
     if copilot.direct:
         log.warning("the access token is another OAuth app's: good for reading the catalog, LiteLLM cannot use it")
-    payload = retrying(lambda: github.catalog(settings, copilot), stop)
-    found = catalog.items(payload)
+    payload = retrying(lambda: read_catalog(settings, copilot), stop)
+    found = catalog_items(payload)
     log.debug("catalog read", extra={"items": len(found), "api_base": copilot.api_base, "sku": copilot.sku})
     return found
 
 
-def choose(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
+def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
     """Select and render. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
-    custom = customize.load(settings)
-    models, refused = catalog.parse(found)
-    selected = selection.select(models, refused, settings)
-    entries, notes = render.entries(selected.models, settings, custom)
+    custom = load_custom(settings)
+    models, refused = parse_models(found)
+    selected = select_models(models, refused, settings)
+    entries, notes = build_entries(selected.models, settings, custom)
     return replace(selected, notes=(*selected.notes, *notes)), entries
 
 
-def sync(settings: Settings, stop: threading.Event, *, adopt: bool = False, dry_run: bool = False) -> Synced:
+def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, dry_run: bool = False) -> Synced:
     """Bring the target up to date; ``dry_run`` only says what would change, ``adopt`` is as in ``target.of``.
 
     Raises SidecarError; then nothing has changed in the target.
     """
-    place = target.of(settings, adopt=adopt, dry_run=dry_run)
-    found = fetch(settings, stop)
-    selected, remembered = Selection((), ()), dict[str, memory.Remembered]()
+    place = target.select_target(settings, adopt=adopt, dry_run=dry_run)
+    found = fetch_catalog(settings, stop)
+    selected, remembered = Selection((), ()), dict[str, LastSeen]()
 
     def make(stored: bytes | None) -> tuple[list[Entry], bytes]:
         """From the stored memory to the entries and the new memory; a ConfigMap asks again after a conflict."""
         nonlocal selected, remembered
-        known = memory.recall(stored)
+        known = load_absences(stored)
         if known is None:
             log.warning("the memory of earlier catalogs is damaged and is started afresh")
-        items, remembered = memory.merge(known or {}, found, settings.remove_after)
-        selected, entries = choose(items, settings)
-        return entries, memory.dump(remembered)
+        items, remembered = merge_absences(known or {}, found, settings.remove_after)
+        selected, entries = entries_for(items, settings)
+        return entries, dump_absences(remembered)
 
     change = place.update(make, stop)
     for note in selected.notes:

@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.catalog import Model, Refused
 from sidecar.prices import Promo
 from sidecar.render import Entry
-from sidecar.selection import endpoints
+from sidecar.selection import reachable_endpoints
 
 _ABILITIES = (
     ("vision", "vision"),
@@ -20,7 +20,7 @@ _DROP_ORDER = ("PROMO", "CAN", "VENDOR", "ENDPOINTS", "OUTPUT", "CONTEXT")
 _RIGHT = {"CONTEXT", "OUTPUT", "$/M IN", "$/M OUT", "PROMO"}
 
 
-def table(models: Sequence[Model], left_out: Iterable[Refused], width: int | None) -> str:
+def models_table(models: Sequence[Model], left_out: Iterable[Refused], width: int | None) -> str:
     """One line a model, then one line for each of ``left_out`` with its reason.
 
     ``width`` is the terminal's, in characters: what does not fit is left away column by column, the least
@@ -42,7 +42,9 @@ def table(models: Sequence[Model], left_out: Iterable[Refused], width: int | Non
     return "\n".join(lines)
 
 
-def document(models: Sequence[Model], entries: Sequence[Entry], left_out: Iterable[Refused] | None) -> dict[str, Any]:
+def models_document(
+    models: Sequence[Model], entries: Sequence[Entry], left_out: Iterable[Refused] | None
+) -> dict[str, Any]:
     """What ``--json`` prints: each model's id and names with its entry's ``model_info``; exact prices as numbers."""
     by_id: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -64,7 +66,7 @@ def _row(model: Model) -> dict[str, str]:
     return {
         "MODEL": model.id,
         "VENDOR": model.vendor or "-",
-        "ENDPOINTS": ",".join(item.removeprefix("/v1").strip("/").split("/")[0] for item in endpoints(model)),
+        "ENDPOINTS": ",".join(item.removeprefix("/v1").strip("/").split("/")[0] for item in reachable_endpoints(model)),
         "CONTEXT": _thousands(model.limits.window or model.limits.prompt),
         "OUTPUT": _thousands(model.limits.output),
         "CAN": ",".join(can) or "-",

@@ -10,11 +10,12 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from sidecar import configmap, memory, publish
 from sidecar.atomic import read_file, replace_file
-from sidecar.configmap import Make
-from sidecar.configtarget import Config, DryModelsFile
+from sidecar.configmap import Make, configmap_target
+from sidecar.configtarget import ConfigTarget, DryRunTarget
 from sidecar.errors import UsageError
+from sidecar.memory import absences_file
+from sidecar.publish import Change, publish_models
 from sidecar.settings import Settings
 
 
@@ -23,30 +24,30 @@ class Target(Protocol):
 
     name: str
 
-    def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
+    def update(self, make: Make, stop: threading.Event) -> Change | None:
         """Bring it up to date; None when the entries were the same. Raises SidecarError; then nothing has changed."""
 
 
-class ModelsFile:
+class ModelsFileTarget:
     """The models file, with the memory in a file beside it."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
 
-    def update(self, make: Make, stop: threading.Event) -> publish.Change | None:
+    def update(self, make: Make, stop: threading.Event) -> Change | None:
         """As in ``Target``."""
-        memory_file = memory.memory_file(self.path)
+        memory_file = absences_file(self.path)
         stored = read_file(memory_file)
         entries, remembered = make(stored)
-        change = publish.publish(self.path, entries)
+        change = publish_models(self.path, entries)
         if remembered != stored:
             replace_file(memory_file, remembered, mode=0o644)
         return change
 
 
-def of(settings: Settings, *, adopt: bool = False, dry_run: bool = False) -> Target:
+def select_target(settings: Settings, *, adopt: bool = False, dry_run: bool = False) -> Target:
     """The target that the settings name. ``adopt`` is for a config, ``dry_run`` for a file. Raises UsageError."""
-    config, cluster = settings.config_file, configmap.target_of(settings)
+    config, cluster = settings.config_file, configmap_target(settings)
     if config is not None and cluster is not None:
         raise UsageError("CONFIG_FILE and COPILOT_CONFIGMAP are both set", hint="A sync has one target: unset one.")
     if adopt and config is None:
@@ -54,7 +55,7 @@ def of(settings: Settings, *, adopt: bool = False, dry_run: bool = False) -> Tar
     if dry_run and cluster is not None:
         raise UsageError("--dry-run does not know ConfigMaps", hint="Unset COPILOT_CONFIGMAP.")
     if config is not None:
-        return Config(settings, config, adopt=adopt, dry_run=dry_run)
+        return ConfigTarget(settings, config, adopt=adopt, dry_run=dry_run)
     if cluster is not None:
         return cluster
-    return DryModelsFile(settings.models_file) if dry_run else ModelsFile(settings.models_file)
+    return DryRunTarget(settings.models_file) if dry_run else ModelsFileTarget(settings.models_file)

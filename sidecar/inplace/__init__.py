@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from sidecar.errors import SidecarError, UsageError
-from sidecar.inplace import splice
 from sidecar.inplace.listing import Site, locate, refuse_shared
+from sidecar.inplace.splice import GAP, rewrite
 from sidecar.inplace.yamltext import Source, parse, plain, same_node
 from sidecar.render import MANAGED_PREFIX, PROVIDER, dump_entries
 
@@ -27,7 +27,7 @@ Entry = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Change:
+class FieldChange:
     """One field of a managed entry: ``path`` like ``model_info.mode``; None stands for a missing value."""
 
     model_name: str
@@ -47,12 +47,12 @@ class Update:
     text: bytes
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    changed: tuple[Change, ...] = ()
+    changed: tuple[FieldChange, ...] = ()
     kept: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
 
 
-def update(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
+def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
     """Make the managed entries of the config ``text`` exactly ``entries``, in this order.
 
     A hand-written entry wins over the one of ``entries`` with its ``model_name``, unless ``adopt`` is set
@@ -149,12 +149,12 @@ def _escaped(char: str) -> str:
 
 def _candidates(site: Site, drop: Sequence[int], wanted: Sequence[Entry]) -> Iterator[str]:
     """The new text, and what to try when a block scalar before the entries would swallow what now follows it."""
-    new = splice.rewrite(site, drop, _block_text(wanted), [_flow_text(entry) for entry in wanted])
+    new = rewrite(site, drop, _block_text(wanted), [_flow_text(entry) for entry in wanted])
     yield new
     # At the end of the file it may need the line break back that went with an entry.
     yield new + site.source.eol
     # Before a comment that is indented as deep as its text, it needs another that is not.
-    yield splice.rewrite(site, drop, splice.GAP, [])
+    yield rewrite(site, drop, GAP, [])
 
 
 def _verified(
@@ -200,11 +200,11 @@ def _summary(
 ) -> Update:
     old = {_id(entry): entry for entry in present}
     new = {_id(entry): entry for entry in wanted}
-    changed: list[Change] = []
+    changed: list[FieldChange] = []
     for key in new.keys() & old.keys():
         before, after = dict(_leaves(old[key])), dict(_leaves(new[key]))
         changed += [
-            Change(str(_name(new[key])), path, before.get(path), after.get(path))
+            FieldChange(str(_name(new[key])), path, before.get(path), after.get(path))
             for path in sorted(before.keys() | after.keys())
             if not _same(before.get(path), after.get(path))
         ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import StorageError, UsageError
-from sidecar.inplace import Entry, Update, update
+from sidecar.inplace import Entry, Update, update_config
 from sidecar.inplace.backups import backups_of, make_backup, prune
 from sidecar.inplace.textdiff import unified
 from sidecar.inplace.wholefile import Snapshot, remove_left, replace, snapshot, storage
@@ -77,7 +77,7 @@ def sync_config(
     raise _restless(target)
 
 
-def diff(outcome: Outcome) -> str:
+def config_diff(outcome: Outcome) -> str:
     """What ``outcome`` changed, or would change, as a unified diff for people: values of secrets are masked."""
     before = outcome.before or b""
     name = str(outcome.path)
@@ -89,7 +89,7 @@ def list_backups(path: Path) -> tuple[Path, ...]:
     return backups_of(_target(path))
 
 
-def restore(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:
+def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:
     """Bring back the backup of time ``when`` (``20261122T013000Z``), by default the newest; returns its path.
 
     What was there is backed up first, and no backup is deleted. Raises UsageError when there is no such
@@ -132,7 +132,7 @@ def _target(path: Path) -> Path:
 def _plan(target: Path, before: Snapshot | None, entries: Sequence[Entry], adopt: bool) -> Outcome:
     data = before.data if before else None
     try:
-        return Outcome(target, data, update(data or b"", entries, adopt=adopt))
+        return Outcome(target, data, update_config(data or b"", entries, adopt=adopt))
     except UsageError as error:
         raise UsageError(f"{target}: {error}", hint=error.hint) from error
 

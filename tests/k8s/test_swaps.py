@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from litellm import Router
 
-from sidecar import render
 from sidecar.litellm_hot_reload import follower as hook
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.litellm_hot_reload.watched import is_mounted_alone
-from sidecar.render import MANAGED_PREFIX
+from sidecar.render import MANAGED_PREFIX, models_file_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM's own, when it is used outside its proxy
 
@@ -61,7 +60,7 @@ class Volume:
 
 def data(*names: str) -> bytes:
     """A models file; equally many bytes for names of equal length, so that only the inode tells them apart."""
-    return render.models_file(
+    return models_file_bytes(
         [
             {
                 "model_name": f"github_copilot/{name}",

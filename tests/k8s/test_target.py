@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar import configmap, publish
-from sidecar.configmap import KEY, LIMIT, MEMORY_KEY, ConfigMap
+from sidecar import configmap
+from sidecar.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.errors import BadAnswer, StorageError, Unreachable
+from sidecar.publish import Change, entries_in
 from sidecar.render import MANAGED_PREFIX
 from tests.k8s.cluster import App, Cluster
 from tests.k8s.manifests import K8S, build, objects
@@ -94,33 +95,33 @@ def account(namespace: App, authority: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(namespace: App, account: Path) -> Callable[..., ConfigMap]:
+def make(namespace: App, account: Path) -> Callable[..., ConfigMapTarget]:
     view = namespace.cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
     address = urlsplit(view.strip())
     host = address.hostname or ""
     if namespace.cluster.testbed:  # its certificate names the address that it advertises
         found = namespace.cluster.get("-n", "default", "endpoints", "kubernetes")["subsets"][0]["addresses"][0]
         host = found["ip"]
-    return lambda name="copilot-models", directory=account: ConfigMap(name, host, address.port or 443, directory)
+    return lambda name="copilot-models", directory=account: ConfigMapTarget(name, host, address.port or 443, directory)
 
 
 def stored(namespace: App) -> tuple[set[str], int]:
     """The names in the object's models file, and the memory's count."""
     found = namespace.configmap()
-    names = {item["model_name"] for item in publish.entries_in(found["data"][KEY].encode()).values()}
-    return names, int(configmap._unpack(found["binaryData"][MEMORY_KEY]) or b"0")
+    names = {item["model_name"] for item in entries_in(found["data"][KEY].encode()).values()}
+    return names, int(configmap._unpack(found["binaryData"][ABSENCES_KEY]) or b"0")
 
 
-def test_first_write_change_and_no_change(fresh: App, make: Callable[..., ConfigMap]) -> None:
+def test_first_write_change_and_no_change(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     stop = threading.Event()
-    assert make().update(counting("a"), stop) == publish.Change(added=("github_copilot/a",))
+    assert make().update(counting("a"), stop) == Change(added=("github_copilot/a",))
     assert stored(fresh) == ({"github_copilot/a"}, 1)
     version = fresh.configmap()["metadata"]["resourceVersion"]
     assert make().update(lambda memory: ([entry("a")], memory or b""), stop) is None
     assert fresh.configmap()["metadata"]["resourceVersion"] == version, "written although nothing had changed"
 
 
-def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., ConfigMap]) -> None:
+def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     """Each takes the memory one further, ten times, both at once: the count is twenty, or something was lost."""
     failures: list[BaseException] = []
 
@@ -140,7 +141,7 @@ def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., Config
     assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 20)
 
 
-def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMap]) -> None:
+def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     fresh.kubectl("create", "configmap", "other")
     for name in ("other", "kube-root-ca.crt", "kube-system/copilot-models"):
         with pytest.raises(StorageError, match="403") as caught:
@@ -149,36 +150,36 @@ def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMap]) -
     assert "data" not in fresh.get("configmap", "other")
 
 
-def test_a_secret_is_refused(namespace: App, make: Callable[..., ConfigMap]) -> None:
+def test_a_secret_is_refused(namespace: App, make: Callable[..., ConfigMapTarget]) -> None:
     namespace.secret("not-for-it", key="value")
     target = make()
     with pytest.raises(StorageError, match="403"):
         target.api.get(target.path.replace("/configmaps/copilot-models", "/secrets/not-for-it"), "a Secret")
 
 
-def test_a_missing_object_is_said(fresh: App, make: Callable[..., ConfigMap]) -> None:
+def test_a_missing_object_is_said(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     fresh.kubectl("delete", "configmap", "copilot-models")
     with pytest.raises(StorageError, match="does not exist"):
         make().update(counting("a"), threading.Event())
 
 
-def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., ConfigMap]) -> None:
+def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     """One byte below the limit is taken by the real one, one above is refused before it is sent."""
     stop = threading.Event()
     fresh.kubectl("patch", "configmap", "copilot-models", "-p", '{"data": {"other": "%s"}}' % ("y" * 1000))
     memory = b"m"
     packed = len(configmap.gzip.compress(memory, mtime=0))
-    rest = LIMIT - 1000 - packed - (len(configmap.models_file([entry("a", 10)])) - 10)
-    with pytest.raises(StorageError, match=str(LIMIT)):
+    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([entry("a", 10)])) - 10)
+    with pytest.raises(StorageError, match=str(MAX_BYTES)):
         make().update(lambda _: ([entry("a", rest + 1)], memory), stop)
     assert KEY not in fresh.configmap()["data"]
     make().update(lambda _: ([entry("a", rest)], memory), stop)
     found = fresh.configmap()
     size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
-    assert size == LIMIT
+    assert size == MAX_BYTES
 
 
-def test_a_token_that_rotates(fresh: App, make: Callable[..., ConfigMap], account: Path) -> None:
+def test_a_token_that_rotates(fresh: App, make: Callable[..., ConfigMapTarget], account: Path) -> None:
     """The token is bound to a Secret; with that it dies, and the file gets a new one a second later."""
     stop = threading.Event()
     fresh.kubectl("create", "secret", "generic", "holder")
@@ -257,7 +258,7 @@ def server(cluster: Cluster) -> Iterator[ApiServerProcess]:
 
 @pytest.mark.parametrize("how", ["paused", "killed"])
 def test_api_server_stopped_between_read_and_write_and_back(
-    how: str, fresh: App, make: Callable[..., ConfigMap], server: ApiServerProcess
+    how: str, fresh: App, make: Callable[..., ConfigMapTarget], server: ApiServerProcess
 ) -> None:
     """Nothing is lost and nothing is counted twice, whether it answers late or has to be started again."""
     stop, calls = threading.Event(), []
@@ -277,14 +278,14 @@ def test_api_server_stopped_between_read_and_write_and_back(
     began = time.monotonic()
     change = make().update(broken, stop)
     print(f"{how}: done after {time.monotonic() - began:.1f} s, {len(calls)} tries")
-    assert change == publish.Change(added=("github_copilot/b",))
+    assert change == Change(added=("github_copilot/b",))
     assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)
 
 
 def test_api_server_away_for_good_leaves_the_last_good(
-    fresh: App, make: Callable[..., ConfigMap], server: ApiServerProcess, monkeypatch: pytest.MonkeyPatch
+    fresh: App, make: Callable[..., ConfigMapTarget], server: ApiServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(configmap, "PATIENCE", 3.0)
+    monkeypatch.setattr(configmap, "RETRY_DEADLINE", 3.0)
     target, began = make(), 0.0
     target.update(counting("a"), threading.Event())
     server.kill()

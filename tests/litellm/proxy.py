@@ -20,10 +20,11 @@ from typing import Any
 import requests
 import yaml
 
-from sidecar import hook_package, render
 from sidecar.atomic import replace_file
+from sidecar.hook_package import install_hook
+from sidecar.render import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
-from sidecar.sync import choose
+from sidecar.sync import entries_for
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ EDITOR = {"editor-version": "vscode/1", "editor-plugin-version": "chat/1", "copi
 OWN = {
     "model_name": "mine",
     "litellm_params": {
-        "model": render.PROVIDER + "by-chat",
+        "model": PROVIDER + "by-chat",
         "extra_headers": {**EDITOR, "user-agent": "Chat/1"},
     },
 }
@@ -70,7 +71,7 @@ def until(check: Callable[[], Any], seconds: float, what: str, every: float = 0.
 
 def entries_of(items: Iterable[dict[str, Any]], **environ: str) -> list[dict[str, Any]]:
     """What the sidecar makes of catalog items; ``environ`` are its settings."""
-    return choose(list(items), Settings.load(environ))[1]
+    return entries_for(list(items), Settings.load(environ))[1]
 
 
 @dataclass
@@ -133,7 +134,7 @@ class Worker:
 
     def serves(self, item: dict[str, Any]) -> bool:
         """Whether a catalog item's model answers, on the endpoint that it has."""
-        name, reachable = render.PROVIDER + item["id"], endpoints_of(item)
+        name, reachable = PROVIDER + item["id"], endpoints_of(item)
         if {CHAT, RESPONSES} & set(reachable):
             answer = self.chat(name)
         else:
@@ -163,7 +164,7 @@ class Proxy:
         self.config.write_text(yaml.safe_dump(settings, sort_keys=False))
         if not self.models_file.exists():
             self.models_file.write_text("model_list: []\n")
-        hook_package.publish_hook(home)
+        install_hook(home)
         self.env = {
             **{key: value for key, value in os.environ.items() if "COPILOT" not in key and "LITELLM" not in key},
             "GITHUB_COPILOT_TOKEN_DIR": str(self.token_dir),
@@ -292,7 +293,7 @@ class Proxy:
 
     def publish(self, items: Iterable[dict[str, Any]], **environ: str) -> float:
         """Publish catalog items as the sidecar does; the moment at which it was done."""
-        return self.write(render.models_file(entries_of(items, **environ)))
+        return self.write(models_file_bytes(entries_of(items, **environ)))
 
     def write(self, data: bytes) -> float:
         """Replace the models file by ``data``; the moment at which it was done."""

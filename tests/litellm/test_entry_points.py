@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar import render
 from sidecar.atomic import replace_file
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
 
 from .proxy import CONFIG, Proxy, until
 from .results import litellm_version
 
-P = render.PROVIDER
+P = PROVIDER
 MOCK = {"model_name": "mock", "litellm_params": {"model": "openai/mock", "api_key": "x", "mock_response": "hi"}}
 
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import model
 
 from .facts import EXCHANGE, FACTS, Facts, expected_of, line_of
 from .proxy import OTHER, Proxy
 from .results import litellm_python, litellm_version
 
-P = render.PROVIDER
+P = PROVIDER
 X = P + "x"
 OLD_MEMBERS = {"upsert_deployment", "delete_deployment", "model_names", "deployment_names", "get_model_list"}
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER, models_file_bytes
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
 from tests.unit.test_models_file import USELESS
 
 from .proxy import Both, Proxy, Worker, entries_of, until
 
-P = render.PROVIDER
+P = PROVIDER
 PUBLISHED_TO_SERVED = 3.0
 OWN = {
     "model_name": P + "gpt-4o-mini",
@@ -218,14 +218,14 @@ def test_a_missing_file_a_directory_and_a_pipe_in_its_place_change_nothing(gh, p
         assert all(worker.models() == shown(PLAIN) for worker in proxy.clients)
         if proxy.models_file.is_dir():
             proxy.models_file.rmdir()
-        proxy.write(render.models_file(entries_of(PLAIN)))
+        proxy.write(models_file_bytes(entries_of(PLAIN)))
     follow(proxy, [*PLAIN, model("next")])
 
 
 def test_an_empty_list_keeps_the_known_models(gh, proxy):
     """A sidecar that starts on a fresh volume publishes an empty list: no reason to take models away."""
     before = len(proxy.hook_log())
-    proxy.write(render.models_file([]))
+    proxy.write(models_file_bytes([]))
     until(lambda: len(new_lines(proxy, before)) >= proxy.workers, 5, "a line in the log")
     assert all("is empty; the 2 models it contained before stay" in line for line in new_lines(proxy, before))
     assert all(worker.serves(item) for worker in proxy.clients for item in PLAIN)
@@ -239,7 +239,7 @@ def test_an_entry_that_litellm_refuses_costs_only_itself(gh, proxy):
     entries = entries_of([*PLAIN, model("next")])
     spoiled = next(item for item in entries if item["model_name"] == P + "gpt-4o")
     spoiled["model_info"]["tiered_pricing"] = 5
-    proxy.write(render.models_file(entries))
+    proxy.write(models_file_bytes(entries))
     everywhere(proxy, lambda worker: P + "next" in worker.models())
     for worker in proxy.clients:
         assert worker.chat(P + "gpt-4o").cost == pytest.approx(1000 * 2.5e-6 + 100 * 10e-6)
@@ -255,7 +255,7 @@ def test_a_configmaps_symlinks_are_followed(gh, proxy, tmp_path):
     for number, items in enumerate(([*PLAIN, model("first")], [*PLAIN, model("second")])):
         version = tmp_path / f"..{number}"
         version.mkdir()
-        (version / "models.yaml").write_bytes(render.models_file(entries_of(items)))
+        (version / "models.yaml").write_bytes(models_file_bytes(entries_of(items)))
         (tmp_path / "..new").symlink_to(version.name)
         os.replace(tmp_path / "..new", tmp_path / "..data")
         if not proxy.models_file.is_symlink():

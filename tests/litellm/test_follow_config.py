@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar import render
 from sidecar.atomic import replace_file
+from sidecar.render import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
 
 from .proxy import CONFIG, Proxy, Worker, entries_of, until
 
-P = render.PROVIDER
+P = PROVIDER
 EDITED_TO_SERVED = 3.0
 
 
@@ -230,7 +230,7 @@ def test_managed_entries_have_one_owner(fresh_gh, start):
     gh = fresh_gh
     items = [model("gpt-4o", endpoints=[CHAT]), model("gpt-4.1", endpoints=[CHAT])]
     gh.set_catalog(items)
-    generated = yaml.safe_load(render.models_file(entries_of(items)))["model_list"]
+    generated = yaml.safe_load(models_file_bytes(entries_of(items)))["model_list"]
     generated[0]["litellm_params"]["tags"] = ["older"]
     proxy: Proxy = start(gh, config={"model_list": generated})
     proxy.login(gh.new_access_token())
@@ -262,7 +262,7 @@ def test_a_config_in_step_is_followed_without_a_models_file(fresh_gh, start):
     gh.set_catalog(items)
 
     def entries(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return list(yaml.safe_load(render.models_file(entries_of(items)))["model_list"])
+        return list(yaml.safe_load(models_file_bytes(entries_of(items)))["model_list"])
 
     proxy: Proxy = start(gh, config={"include": [], "model_list": [*entries(items[:1]), STAYS]})
     proxy.env |= {"CONFIG_FILE": str(proxy.config)}

@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar import render
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 
 from .proxy import OTHER, OWN, Proxy, Worker, until
 from .sentinel import Sentinel
 
-P = render.PROVIDER
+P = PROVIDER
 WAYS = ["refuse", "silent", "dns"]
 ITEMS = [
     model("by-chat", endpoints=[CHAT]),

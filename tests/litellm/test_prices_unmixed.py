@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER, models_file_bytes
 from tests.fakes.catalog import model, nano, tier, tiered
 from tests.fakes.github import GitHub
 
@@ -72,7 +72,7 @@ def variants(known: list[str]) -> list[dict[str, Any]]:
         prices = "zero" if kind.startswith("zero") else "live"
         items = [model(key, endpoints=["/chat/completions"], billing=billing) for key in known]
         for entry in entries_of(items, COPILOT_PRICES=prices):
-            entry["model_name"] = f"{kind}/{entry['litellm_params']['model'].removeprefix(render.PROVIDER)}"
+            entry["model_name"] = f"{kind}/{entry['litellm_params']['model'].removeprefix(PROVIDER)}"
             entry["model_info"]["id"] += f"@alias:{kind}"
             found.append(entry)
     return found
@@ -89,7 +89,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
         proxy.login(gh.new_access_token())
         entries = variants(known)
         gh.set_catalog([model(key, endpoints=["/chat/completions", "/responses"]) for key in known])
-        proxy.write(render.models_file(entries))
+        proxy.write(models_file_bytes(entries))
         with proxy:
             names = {entry["model_name"]: entry for entry in entries}
             until(lambda: proxy.models() == set(names), 60, "all models served", every=0.5)

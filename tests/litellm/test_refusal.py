@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 
 from .proxy import OTHER, OWN, Answer, Both, Worker, until
 
-P = render.PROVIDER
+P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
 ITEMS = [
     model("by-chat", endpoints=[CHAT]),

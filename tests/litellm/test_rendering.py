@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar.catalog import items
+from sidecar.catalog import catalog_items
 from sidecar.settings import Settings
-from sidecar.sync import choose, sync
+from sidecar.sync import entries_for, run_once
 from tests.fakes.catalog import model, multiplier, nano, tier, tiered
 from tests.fakes.github import GitHub
 
@@ -117,8 +117,8 @@ class Setup:
                 "COPILOT_EMBEDDINGS": "true",
             }
         )
-        self.result = sync(self.settings, threading.Event())
-        _, self.entries = choose(items({"data": gh.catalog}), self.settings)
+        self.result = run_once(self.settings, threading.Event())
+        _, self.entries = entries_for(catalog_items({"data": gh.catalog}), self.settings)
 
     def models(self) -> set[str]:
         return {item["id"] for item in self.proxy.request("GET", "/v1/models").json()["data"]}

@@ -12,12 +12,12 @@ import textwrap
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER
 
 from .proxy import Proxy, until
 from .sentinel import LOOKUP, Sentinel
 
-P = render.PROVIDER
+P = PROVIDER
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 
 # A hook as it must not be. Each act is done once, on the event loop; what is good comes first.

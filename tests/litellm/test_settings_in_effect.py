@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from sidecar.settings import Settings
-from sidecar.sync import sync
+from sidecar.sync import run_once
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 
@@ -45,7 +45,7 @@ class Running:
             }
         )
         seen = len(self.proxy.hook_log())
-        result = sync(settings, threading.Event())
+        result = run_once(settings, threading.Event())
         assert result.change is not None
         touched = len(result.change.added + result.change.changed + result.change.removed)
         until(lambda: len(self.proxy.hook_log()) >= seen + touched, 10, "the hook followed")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.catalog import items
+from sidecar.catalog import catalog_items
 from sidecar.settings import Settings
 from tests.fakes.copilot import MESSAGES, endpoints_of
 
@@ -30,7 +30,7 @@ def served(gh) -> list[dict[str, Any]]:
     names = {entry["litellm_params"]["model"].partition("/")[2] for entry in entries_of(gh.catalog)}
     return [
         item
-        for item in items({"data": gh.catalog})
+        for item in catalog_items({"data": gh.catalog})
         if item["id"] in names and (expected_of(litellm_version()).own_messages or endpoints_of(item) != [MESSAGES])
     ]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
 
 from .proxy import OTHER, Answer, Both, Worker, until
 
-P = render.PROVIDER
+P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
 ITEMS = [model("gpt-4o"), model("gpt-4.1", endpoints=[CHAT])]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import render
+from sidecar.render import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.copilot import EMBEDDINGS, endpoints_of
 from tests.fakes.state import Recorded
@@ -20,7 +20,7 @@ from .proxy import Proxy, litellm_command, until
 
 pytestmark = pytest.mark.core
 
-P = render.PROVIDER
+P = PROVIDER
 # Unlike anything that LiteLLM or an SDK would send by itself.
 AS_SET = {
     "editor-version": "vscode/9.87.6",

@@ -80,6 +80,7 @@ def test_readers_see_old_or_new(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+
 from sidecar import atomic
 
 path, old, new = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3].encode()

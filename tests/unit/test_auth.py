@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar import auth
+from sidecar.auth import JSON_FILE, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.errors import LoginNeeded, StorageError
 from sidecar.settings import Secret
-from sidecar.sync import fetch
+from sidecar.sync import fetch_catalog
 from tests.unit.conftest import unprivileged
 
 PLAIN, JSON, ENVIRONMENT = "ghu_fromtheplainfile", "ghu_fromthejsonfile", "ghu_fromtheenvironment"
@@ -23,7 +23,7 @@ def put(bench, plain=None, json_text=None):
     if plain is not None:
         bench.token_file.write_bytes(plain if isinstance(plain, bytes) else plain.encode())
     if json_text is not None:
-        (bench.tokens / auth.JSON_FILE).write_text(json_text)
+        (bench.tokens / JSON_FILE).write_text(json_text)
 
 
 @pytest.mark.parametrize("environment", [False, True])
@@ -35,17 +35,17 @@ def test_first_place_wins(bench, plain, as_json, environment):
     settings = bench.settings(GITHUB_TOKEN=ENVIRONMENT if environment else "")
     expected = [value for there, value in [(plain, PLAIN), (as_json, JSON), (environment, ENVIRONMENT)] if there]
     if expected:
-        assert auth.find(settings).value == Secret(expected[0])
+        assert find_access_token(settings).value == Secret(expected[0])
     else:
         with pytest.raises(LoginNeeded, match="no access token in") as caught:
-            auth.find(settings)
+            find_access_token(settings)
         assert str(bench.tokens) in str(caught.value) and "login" in caught.value.hint
 
 
 def test_directory_alone(bench):
     """The login looks at the token directory alone: a token in the environment is no use to LiteLLM."""
     with pytest.raises(LoginNeeded):
-        auth.find(bench.settings(GITHUB_TOKEN=ENVIRONMENT), environment=False)
+        find_access_token(bench.settings(GITHUB_TOKEN=ENVIRONMENT), environment=False)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_directory_alone(bench):
 def test_blanks_do_not_count(bench, text):
     """A byte order mark, blanks and line ends around a token do not matter, in either file."""
     put(bench, text)
-    assert auth.find(bench.settings()).value == Secret(PLAIN)
+    assert find_access_token(bench.settings()).value == Secret(PLAIN)
     bench.token_file.unlink()
     put(bench, json_text="\ufeff" + json.dumps({"access_token": text.strip("\ufeff"), "token_type": "bearer"}))
-    found = auth.find(bench.settings())
-    assert found.value == Secret(PLAIN) and found.source == str(bench.tokens / auth.JSON_FILE)
+    found = find_access_token(bench.settings())
+    assert found.value == Secret(PLAIN) and found.source == str(bench.tokens / JSON_FILE)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_no_token(bench, plain, said):
     """A file without a token is named, and the next place is looked at."""
     put(bench, plain)
     with pytest.raises(LoginNeeded) as caught:
-        auth.find(bench.settings())
+        find_access_token(bench.settings())
     assert f"{bench.token_file} {said}" in str(caught.value) and "\n" not in str(caught.value)
-    assert auth.find(bench.settings(GITHUB_TOKEN=ENVIRONMENT)).source == "GITHUB_TOKEN"
+    assert find_access_token(bench.settings(GITHUB_TOKEN=ENVIRONMENT)).source == "GITHUB_TOKEN"
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_no_token(bench, plain, said):
 def test_no_token_in_json(bench, text):
     """A JSON file without a token is named."""
     put(bench, json_text=text)
-    with pytest.raises(LoginNeeded, match=auth.JSON_FILE):
-        auth.find(bench.settings())
+    with pytest.raises(LoginNeeded, match=JSON_FILE):
+        find_access_token(bench.settings())
 
 
 def test_token_in_the_environment_that_is_none(bench):
     """A GITHUB_TOKEN that is no token is named, and not shown."""
     with pytest.raises(LoginNeeded, match="GITHUB_TOKEN holds no token") as caught:
-        auth.find(bench.settings(GITHUB_TOKEN="two wordsofsecret"))
+        find_access_token(bench.settings(GITHUB_TOKEN="two wordsofsecret"))
     assert "wordsofsecret" not in str(caught.value)
 
 
@@ -103,7 +103,7 @@ def test_directory_in_place_of_the_file(bench):
     """A directory in place of the token file, as a bind mount makes it, is named with the cure."""
     bench.token_file.mkdir()
     with pytest.raises(StorageError, match=str(bench.token_file)) as caught:
-        auth.find(bench.settings())
+        find_access_token(bench.settings())
     assert caught.value.hint
 
 
@@ -111,32 +111,32 @@ def test_file_in_place_of_the_directory(bench, tmp_path):
     """A token directory that is a file is named."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="Not a directory"):
-        auth.find(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(tmp_path / "file")))
+        find_access_token(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(tmp_path / "file")))
 
 
-@pytest.mark.parametrize("name", ["access-token", auth.JSON_FILE])
+@pytest.mark.parametrize("name", ["access-token", JSON_FILE])
 def test_unreadable(bench, outside, name):
     """A token that belongs to somebody else is named with the cure, rather than taken for none."""
     file = outside / name
     file.write_text(PLAIN)
     file.chmod(0o000)
     with unprivileged(), pytest.raises(StorageError, match="Permission denied") as caught:
-        auth.find(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside)))
+        find_access_token(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside)))
     assert str(file) in str(caught.value) and "0600" in caught.value.hint
 
 
 def test_other_name(bench):
     """GITHUB_COPILOT_ACCESS_TOKEN_FILE names the file, for finding and for storing."""
     settings = bench.settings(GITHUB_COPILOT_ACCESS_TOKEN_FILE="my-token")
-    assert auth.store(settings, Secret(PLAIN)) == bench.tokens / "my-token"
-    assert auth.find(settings).source == str(bench.tokens / "my-token")
+    assert store_access_token(settings, Secret(PLAIN)) == bench.tokens / "my-token"
+    assert find_access_token(settings).source == str(bench.tokens / "my-token")
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_stored_token(bench, as_json):
     """What is stored is found again, and LiteLLM's file holds the token and nothing else."""
-    path = auth.store(bench.settings(), Secret(PLAIN), as_json=as_json)
-    assert auth.find(bench.settings()) == auth.AccessToken(Secret(PLAIN), str(path))
+    path = store_access_token(bench.settings(), Secret(PLAIN), as_json=as_json)
+    assert find_access_token(bench.settings()) == AccessToken(Secret(PLAIN), str(path))
     assert os.listdir(bench.tokens) == [path.name]
     assert (json.loads(path.read_text()) == {"access_token": PLAIN}) if as_json else (path.read_text() == PLAIN)
 
@@ -161,7 +161,7 @@ def test_private_from_the_first_byte(bench, monkeypatch):
     monkeypatch.setattr(os, "fsync", synced)
     before = os.umask(0)
     try:
-        path = auth.store(bench.settings(), Secret(PLAIN))
+        path = store_access_token(bench.settings(), Secret(PLAIN))
     finally:
         os.umask(before)
     assert set(modes) == {0o600} and len(modes) >= 2
@@ -172,14 +172,14 @@ def test_replaces_a_file_that_everybody_may_read(bench):
     """A token file that was open to all is private after the next login."""
     bench.log_in()
     bench.token_file.chmod(0o666)
-    auth.store(bench.settings(), Secret(PLAIN))
+    store_access_token(bench.settings(), Secret(PLAIN))
     assert stat.S_IMODE(bench.token_file.stat().st_mode) == 0o600
 
 
 def test_directory_is_made(bench, tmp_path):
     """A token directory that is missing is made, for its owner alone."""
     directory = tmp_path / "tokens" / "deep" / "er"
-    auth.store(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(directory)), Secret(PLAIN))
+    store_access_token(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(directory)), Secret(PLAIN))
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
@@ -188,7 +188,7 @@ def test_directory_that_cannot_be_written(bench, outside):
     outside.chmod(0o555)
     settings = bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside))
     with unprivileged(), pytest.raises(StorageError, match=str(outside)) as caught:
-        auth.make_token_dir(settings)
+        ensure_token_dir(settings)
     assert "GITHUB_COPILOT_TOKEN_DIR" in caught.value.hint and os.listdir(outside) == []
 
 
@@ -198,11 +198,11 @@ def test_read_again_on_every_sync(bench, stop):
     used = []
     for _ in range(2):
         token = bench.log_in()
-        fetch(settings, stop)
+        fetch_catalog(settings, stop)
         used.append(bench.gh.requests[-2].headers["authorization"] == f"token {token}")
     bench.token_file.unlink()
     with pytest.raises(LoginNeeded):
-        fetch(settings, stop)
+        fetch_catalog(settings, stop)
     assert used == [True, True]
 
 
@@ -211,9 +211,9 @@ def test_read_again_on_every_sync(bench, stop):
 def test_any_bytes(bench, data):
     """Whatever the files hold, the answer is a token that fits into a header, or LoginNeeded."""
     put(bench, data)
-    (bench.tokens / auth.JSON_FILE).write_bytes(data)
+    (bench.tokens / JSON_FILE).write_bytes(data)
     try:
-        found = auth.find(bench.settings()).value.reveal()
+        found = find_access_token(bench.settings()).value.reveal()
     except LoginNeeded:
         return
     assert found.isascii() and found.isprintable() and " " not in found

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.catalog import LONGEST_ID, Limits, Supports, id_problem, items, parse
+from sidecar.catalog import LONGEST_ID, Limits, Supports, catalog_items, id_problem, parse_models
 from sidecar.errors import BadAnswer
 from tests.fakes.catalog import demo_catalog, model, warning
 
@@ -33,7 +33,7 @@ BAD_IDS = [
 
 
 def one(**fields):
-    return parse([model("m", **fields)])[0][0]
+    return parse_models([model("m", **fields)])[0][0]
 
 
 @pytest.mark.parametrize("good", [*GOOD_IDS, "x" * LONGEST_ID])
@@ -46,14 +46,14 @@ def test_good_ids(good):
 def test_bad_ids(bad):
     """An id that YAML, a shell, a path or a terminal could misread is refused, and its label is harmless."""
     assert id_problem(bad)
-    models, refused = parse([{**model("m"), "id": bad}, model("good")])
+    models, refused = parse_models([{**model("m"), "id": bad}, model("good")])
     assert [found.id for found in models] == ["good"]
     assert refused[0].reason and refused[0].label.isprintable() and len(refused[0].label) <= 400
 
 
 def test_item_without_an_id():
     """An item without an id is refused."""
-    assert parse([{"name": "x"}])[1][0].reason == "has no id"
+    assert parse_models([{"name": "x"}])[1][0].reason == "has no id"
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_item_without_an_id():
 def test_answers_that_are_no_catalog(payload):
     """An answer without one model is a bad answer, not an empty catalog."""
     with pytest.raises(BadAnswer):
-        items(payload)
+        catalog_items(payload)
 
 
 def test_a_model_without_details():
     """Every field but the id may be missing."""
-    (found,), refused = parse([{"id": "bare"}])
+    (found,), refused = parse_models([{"id": "bare"}])
     assert (found.type, found.policy, found.endpoints, found.prices) == ("chat", "enabled", None, None)
     assert found.limits == Limits() and found.supports == Supports() and not found.picker and not refused
 
@@ -79,7 +79,7 @@ def test_fields_of_a_wrong_type(wrong):
     fields = dict.fromkeys(
         ["name", "vendor", "policy", "billing", "capabilities", "warning_messages", "preview"], wrong
     )
-    (found,), _ = parse([{"id": "m", **fields}])
+    (found,), _ = parse_models([{"id": "m", **fields}])
     assert (found.policy, found.type, found.prices, found.limits) == ("enabled", "chat", None, Limits())
 
 
@@ -107,7 +107,7 @@ def test_nothing_said_is_unknown():
     """Where the catalog says nothing of what a model supports, nothing is claimed."""
     item = model("m")
     del item["capabilities"]["supports"]
-    assert parse([item])[0][0].supports == Supports()
+    assert parse_models([item])[0][0].supports == Supports()
 
 
 def test_efforts_are_sorted():
@@ -153,8 +153,8 @@ def test_text_from_the_catalog_is_harmless():
 )
 def test_duplicates(one, other, winner):
     """Of two items of one id, in either order, the one in the picker stays, then the higher version."""
-    forth, refused = parse([one, other])
-    back, _ = parse([other, one])
+    forth, refused = parse_models([one, other])
+    back, _ = parse_models([other, one])
     assert forth == back and forth[0].version == winner
     assert refused == [type(refused[0])("m", "listed more than once")]
 
@@ -162,10 +162,10 @@ def test_duplicates(one, other, winner):
 def test_order_has_no_effect():
     """The same catalog in any order gives the same models in the same order."""
     catalog = demo_catalog()
-    expected = parse(catalog)
+    expected = parse_models(catalog)
     for seed in range(5):
         random.Random(seed).shuffle(catalog)
-        assert parse(catalog) == expected
+        assert parse_models(catalog) == expected
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -85,7 +85,7 @@ def test_typo(bench):
 
 def test_defect(bench, monkeypatch, capsys):
     """A defect of the program ends with 70 and its traceback, not with 0."""
-    monkeypatch.setattr("sidecar.cli.sync", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("sidecar.cli.run_once", lambda *_, **__: 1 / 0)
     assert main(["sync"], bench.environ) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
 

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from sidecar.errors import SidecarError, StorageError, UsageError
-from sidecar.inplace import MANAGED_PREFIX, backups, configfile, update, wholefile
-from sidecar.inplace.configfile import diff, list_backups, restore, sync_config
+from sidecar.inplace import MANAGED_PREFIX, backups, configfile, update_config, wholefile
+from sidecar.inplace.configfile import config_diff, list_backups, restore_backup, sync_config
 from tests.unit.corpus.configs import USUAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,9 +34,9 @@ def entry(name: str, **info: Any) -> dict[str, Any]:
     }
 
 
-OLD = update(USUAL, [entry("gone"), entry("kept")]).text
+OLD = update_config(USUAL, [entry("gone"), entry("kept")]).text
 ENTRIES = [entry("kept", max_tokens=1), entry("new")]
-NEW = update(OLD, ENTRIES).text
+NEW = update_config(OLD, ENTRIES).text
 
 
 @pytest.fixture
@@ -163,9 +163,9 @@ def test_restore_brings_back_the_newest_or_the_named(config: Path) -> None:
     earlier = config.with_name("config.yaml.bak-20250101T000000Z")
     earlier.write_bytes(b"x: 1\n")
     newest = sync_config(config, ENTRIES).backup
-    assert restore(config) == newest
+    assert restore_backup(config) == newest
     assert config.read_bytes() == OLD
-    assert restore(config, "20250101T000000Z") == earlier
+    assert restore_backup(config, "20250101T000000Z") == earlier
     assert config.read_bytes() == b"x: 1\n"
     assert config.stat().st_mode & 0o777 == 0o640
     assert {path.read_bytes() for path in list_backups(config)} == {OLD, NEW, b"x: 1\n"}
@@ -174,7 +174,7 @@ def test_restore_brings_back_the_newest_or_the_named(config: Path) -> None:
 def test_restore_of_a_deleted_config_takes_the_mode_of_the_backup(config: Path) -> None:
     sync_config(config, ENTRIES)
     config.unlink()
-    restore(config)
+    restore_backup(config)
     assert config.read_bytes() == OLD
     assert config.stat().st_mode & 0o777 == 0o640
 
@@ -182,10 +182,10 @@ def test_restore_of_a_deleted_config_takes_the_mode_of_the_backup(config: Path) 
 @pytest.mark.parametrize("when", [None, "20990101T000000Z"])
 def test_restore_of_nothing_says_what_there_is(config: Path, when: str | None) -> None:
     with pytest.raises(UsageError, match="no backup"):
-        restore(config, when)
+        restore_backup(config, when)
     sync_config(config, ENTRIES)
     with pytest.raises(UsageError) as caught:
-        restore(config, "20990101T000000Z")
+        restore_backup(config, "20990101T000000Z")
     assert list_backups(config)[0].name.rpartition("-")[2] in caught.value.hint
 
 
@@ -236,13 +236,13 @@ def test_diff_shows_the_change_and_no_secret(config: Path) -> None:
     pem = "  private_key: |\n    -----BEGIN\n    abcdef\n"
     text = "model_list: []\nx:\n  api_key: sk-123456\n  master_key: 'sk-2'\n  db: {password: sk-3, a: 1}\n" + pem
     config.write_text(text + "  max_tokens: 16000\n  key: os.environ/KEY")
-    shown = diff(sync_config(config, ENTRIES, dry_run=True))
+    shown = config_diff(sync_config(config, ENTRIES, dry_run=True))
     assert '+  {"model_name": "kept"' in shown
     assert "sk-" not in shown
-    assert diff(sync_config(config, [], dry_run=True)) == ""
+    assert config_diff(sync_config(config, [], dry_run=True)) == ""
     config.write_text(text + "  max_tokens: 16000\n  key: os.environ/KEY\nmodel_list2: 1")
     config.write_text(config.read_text().replace("model_list: []\n", ""))
-    shown = diff(sync_config(config, ENTRIES, dry_run=True))
+    shown = config_diff(sync_config(config, ENTRIES, dry_run=True))
     assert "abcdef" not in shown
     assert "max_tokens: 16000" in shown
     assert "os.environ/KEY" in shown
@@ -250,7 +250,7 @@ def test_diff_shows_the_change_and_no_secret(config: Path) -> None:
 
 
 def test_diff_of_a_new_file_starts_from_nothing(tmp_path: Path) -> None:
-    shown = diff(sync_config(tmp_path / "c.yaml", ENTRIES, dry_run=True))
+    shown = config_diff(sync_config(tmp_path / "c.yaml", ENTRIES, dry_run=True))
     assert shown.startswith(f"--- /dev/null\n+++ {tmp_path}/c.yaml\n@@ -0,0 +1")
 
 
@@ -362,7 +362,7 @@ CHILD = """
     import json, os, sys
     sys.path.insert(0, {root!r})
     from pathlib import Path
-    from sidecar.inplace.configfile import sync_config, restore
+    from sidecar.inplace.configfile import sync_config, restore_backup
     from sidecar.errors import SidecarError
     entries = json.loads({entries!r})
     def run(path, **more):
@@ -480,7 +480,7 @@ def test_killed_at_any_step_leaves_the_old_or_the_new_file(config: Path) -> None
         assert config.stat().st_mode & 0o777 == 0o640
         assert all(path.read_bytes() in (OLD, b"x: 1\n") for path in list_backups(config)), "no half backup"
         sync_config(config, [*ENTRIES, entry("later")], backups=2)
-        assert update(config.read_bytes(), ENTRIES).text == NEW
+        assert update_config(config.read_bytes(), ENTRIES).text == NEW
         assert len(names(config.parent)) == 3, names(config.parent)
     assert seen == {OLD, NEW}
 
@@ -497,7 +497,7 @@ def test_syncs_at_once_wait_for_each_other(config: Path) -> None:
     processes = [child(body, cwd=config.parent) for _ in range(3)]
     for process in processes:
         assert finished(process) == (0, "")
-    assert update(config.read_bytes(), [entry("gone"), entry("kept")]).text == OLD
+    assert update_config(config.read_bytes(), [entry("gone"), entry("kept")]).text == OLD
     before = {path.read_bytes() for path in list_backups(config)}
     assert len(before) == 30
     assert len(list_backups(config)) == 30, "every sync saw what the one before had written"

@@ -24,12 +24,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sidecar import cli, configmap, memory, publish, sync
-from sidecar.configmap import KEY, LIMIT, MEMORY_KEY, ConfigMap
+from sidecar import cli, configmap
+from sidecar.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
-from sidecar.hook_package import HOOK
+from sidecar.hook_package import PACKAGE
+from sidecar.memory import load_absences
+from sidecar.publish import Change, entries_in
 from sidecar.render import MANAGED_PREFIX
 from sidecar.settings import Settings
+from sidecar.sync import run_once
 from tests.fakes.catalog import model
 
 TOKEN = "sa-token-one"
@@ -173,14 +176,14 @@ def account(certificate, tmp_path):
 
 @pytest.fixture
 def target(api, account):
-    return ConfigMap("copilot-models", "127.0.0.1", api.port, account)
+    return ConfigMapTarget("copilot-models", "127.0.0.1", api.port, account)
 
 
 def test_first_write_then_nothing_while_nothing_changes(api, target, stop):
     change = target.update(always("b", "a"), stop)
-    assert change == publish.Change(added=("github_copilot/b", "github_copilot/a"))
-    assert publish.entries_in(api.object["data"][KEY].encode()).keys() == {MANAGED_PREFIX + "a", MANAGED_PREFIX + "b"}
-    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"memory\n"
+    assert change == Change(added=("github_copilot/b", "github_copilot/a"))
+    assert entries_in(api.object["data"][KEY].encode()).keys() == {MANAGED_PREFIX + "a", MANAGED_PREFIX + "b"}
+    assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"memory\n"
     assert target.update(always("b", "a"), stop) is None
     assert (api.count("GET"), api.count("PATCH")) == (2, 1)
     assert [path.partition("?")[2] for method, path, _, _ in api.requests if method == "PATCH"] == [
@@ -200,7 +203,7 @@ def test_only_the_memory_is_sent_when_only_it_changed(api, target, stop):
     target.update(always("a"), stop)
     assert target.update(always("a", remembered=b"other\n"), stop) is None
     assert "data" not in json.loads(api.requests[-1][3])
-    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"other\n"
+    assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"other\n"
 
 
 def test_other_keys_and_writers_stay(api, target, stop):
@@ -215,7 +218,7 @@ def test_a_conflict_starts_again_from_what_the_other_wrote(api, target, stop):
 
     def other():
         api.before_patch = lambda: None
-        api.write(binaryData={MEMORY_KEY: base64.b64encode(configmap.gzip.compress(b"theirs\n")).decode()})
+        api.write(binaryData={ABSENCES_KEY: base64.b64encode(configmap.gzip.compress(b"theirs\n")).decode()})
 
     def make(stored):
         seen.append(stored)
@@ -224,7 +227,7 @@ def test_a_conflict_starts_again_from_what_the_other_wrote(api, target, stop):
     api.before_patch = other
     target.update(make, stop)
     assert seen == [None, b"theirs\n"]
-    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"theirs\nmine\n"
+    assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"theirs\nmine\n"
 
 
 def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
@@ -235,9 +238,9 @@ def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
         return [entry("a")], b"%d\n" % (int(stored or b"0") + 1)
 
     api.faults = [None, "lost"]
-    assert target.update(make, stop) == publish.Change(added=("github_copilot/a",))
+    assert target.update(make, stop) == Change(added=("github_copilot/a",))
     assert made == [None]
-    assert configmap._unpack(api.object["binaryData"][MEMORY_KEY]) == b"1\n"
+    assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"1\n"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +276,7 @@ def test_429_for_a_long_time_is_left_to_the_next_run(api, target, stop):
 
 @pytest.mark.parametrize(("faults", "error"), [([(500, {})] * 99, BadAnswer), (["close"] * 99, Unreachable)])
 def test_it_ends_some_time(api, target, stop, monkeypatch, faults, error):
-    monkeypatch.setattr(configmap, "PATIENCE", 1.0)
+    monkeypatch.setattr(configmap, "RETRY_DEADLINE", 1.0)
     api.faults = faults
     began = time.monotonic()
     with pytest.raises(error):
@@ -311,17 +314,17 @@ def test_a_rotated_token_is_read_again(api, target, stop, account):
 
 
 def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop, monkeypatch, tmp_path):
-    monkeypatch.setattr(configmap, "PATIENCE", 0.2)
+    monkeypatch.setattr(configmap, "RETRY_DEADLINE", 0.2)
     (account / "ca.crt").write_text(Path(certifi.where()).read_text())
     with pytest.raises(Unreachable):
-        ConfigMap("copilot-models", "127.0.0.1", api.port, account).update(always("a"), stop)
+        ConfigMapTarget("copilot-models", "127.0.0.1", api.port, account).update(always("a"), stop)
     assert api.requests == []
 
 
 def test_too_large_is_said_before_anything_is_sent(api, target, stop):
     api.write(data={KEY: "old", "other": "y" * 1000})
-    with pytest.raises(StorageError, match=f"no ConfigMap may hold more than {LIMIT}") as caught:
-        target.update(lambda _: ([entry("a", LIMIT - 900)], b"m"), stop)
+    with pytest.raises(StorageError, match=f"limited to {MAX_BYTES}") as caught:
+        target.update(lambda _: ([entry("a", MAX_BYTES - 900)], b"m"), stop)
     assert "COPILOT_MODELS_INCLUDE" in caught.value.hint
     assert api.count("PATCH") == 0
     assert api.object["data"][KEY] == "old"
@@ -329,21 +332,21 @@ def test_too_large_is_said_before_anything_is_sent(api, target, stop):
 
 @pytest.mark.parametrize("damaged", ["AAAA", base64.b64encode(configmap.gzip.compress(b"x" * 99)[:-9]).decode(), "!"])
 def test_a_damaged_memory_counts_as_damaged(api, target, stop, damaged):
-    api.write(binaryData={MEMORY_KEY: damaged})
+    api.write(binaryData={ABSENCES_KEY: damaged})
     seen = []
     target.update(lambda stored: (seen.append(stored), ([entry("a")], b"new\n"))[1], stop)
     assert seen == [b""]
-    assert memory.recall(b"") is None
+    assert load_absences(b"") is None
 
 
 def test_no_service_account_is_said(tmp_path):
     with pytest.raises(StorageError, match="service account") as caught:
-        ConfigMap("copilot-models", "127.0.0.1", 1, tmp_path)
+        ConfigMapTarget("copilot-models", "127.0.0.1", 1, tmp_path)
     assert "automountServiceAccountToken" in caught.value.hint
 
 
 def test_names(account):
-    other = ConfigMap("other/models", "fd00::1", 443, account)
+    other = ConfigMapTarget("other/models", "fd00::1", 443, account)
     assert other.api.url + other.path == "https://[fd00::1]:443/api/v1/namespaces/other/configmaps/models"
     for wrong in ("A", "a/b/c", "-a", "a/", "../x"):
         with pytest.raises(UsageError, match="COPILOT_CONFIGMAP"):
@@ -352,7 +355,7 @@ def test_names(account):
 
 def test_outside_a_pod_it_is_a_wrong_setting():
     with pytest.raises(UsageError, match="KUBERNETES_SERVICE_HOST"):
-        configmap.target_of(Settings.load({"COPILOT_CONFIGMAP": "copilot-models"}))
+        configmap.configmap_target(Settings.load({"COPILOT_CONFIGMAP": "copilot-models"}))
 
 
 def test_run_does_not_take_a_configmap(capsys):
@@ -364,7 +367,7 @@ def test_run_does_not_take_a_configmap(capsys):
 def cluster(api, account, bench, monkeypatch):
     """A bench whose target is the ConfigMap."""
     monkeypatch.setattr(configmap, "SERVICE_ACCOUNT", account)
-    monkeypatch.setattr(configmap.ConfigMap.__init__, "__defaults__", (account,))
+    monkeypatch.setattr(configmap.ConfigMapTarget.__init__, "__defaults__", (account,))
     bench.environ |= {
         "COPILOT_CONFIGMAP": "copilot-models",
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",
@@ -375,17 +378,17 @@ def cluster(api, account, bench, monkeypatch):
 
 
 def names(api):
-    return [item["model_name"] for item in publish.entries_in(api.object["data"][KEY].encode()).values()]
+    return [item["model_name"] for item in entries_in(api.object["data"][KEY].encode()).values()]
 
 
 def test_absences_are_counted_in_the_object_and_a_model_leaves_after_three(cluster, api, stop):
     settings = cluster.settings()
-    assert sync.sync(settings, stop).target == "ConfigMap llm/copilot-models"
+    assert run_once(settings, stop).target == "ConfigMap llm/copilot-models"
     cluster.gh.set_catalog([model("gpt-4o")])
     for _ in range(2):
-        assert sync.sync(settings, stop).change is None
+        assert run_once(settings, stop).change is None
         assert names(api) == ["github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
-    change = sync.sync(settings, stop).change
+    change = run_once(settings, stop).change
     assert change is not None
     assert change.removed == ("github_copilot/gpt-5-mini",)
     assert names(api) == ["github_copilot/gpt-4o"]
@@ -401,26 +404,26 @@ def test_one_catalog_read_however_many_conflicts(cluster, api, stop):
             api.write(data={"other": str(conflicts[0])})
 
     api.before_patch = other
-    assert sync.sync(cluster.settings(), stop).models == 2
+    assert run_once(cluster.settings(), stop).models == 2
     assert conflicts == [4]
     assert cluster.gh.count("/models") == 1
 
 
 def test_last_good_stays_when_github_fails(cluster, api, stop):
-    sync.sync(cluster.settings(), stop)
+    run_once(cluster.settings(), stop)
     before = copy.deepcopy(api.object)
     cluster.gh.fail("/models", status=200, body={"data": []})
     with contextlib.suppress(BadAnswer):
-        sync.sync(cluster.settings(), stop)
+        run_once(cluster.settings(), stop)
     assert api.object == before
 
 
 def test_the_memory_is_small(cluster, api, stop):
     """42 models as large as real ones: models file and memory together stay far from the limit."""
     cluster.gh.set_catalog([model(f"model-{n}", vendor="x" * 1200) for n in range(42)])
-    sync.sync(cluster.settings(), stop)
-    size = len(api.object["data"][KEY]) + len(base64.b64decode(api.object["binaryData"][MEMORY_KEY]))
-    assert size < LIMIT / 8
+    run_once(cluster.settings(), stop)
+    size = len(api.object["data"][KEY]) + len(base64.b64decode(api.object["binaryData"][ABSENCES_KEY]))
+    assert size < MAX_BYTES / 8
 
 
 def test_prepare_places_the_hook_and_an_empty_models_file_and_keeps_one_that_is_there(bench):
@@ -428,7 +431,7 @@ def test_prepare_places_the_hook_and_an_empty_models_file_and_keeps_one_that_is_
         if content is not None:
             bench.models_file.write_bytes(content)
         assert cli.main(["prepare"], bench.environ) == 0
-        assert (bench.shared / HOOK / "__init__.py").is_file()
+        assert (bench.shared / PACKAGE / "__init__.py").is_file()
         assert bench.names() == []
         assert content is None or bench.models_file.read_bytes() == content
     assert bench.gh.requests == []

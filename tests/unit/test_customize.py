@@ -6,28 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import customize
-from sidecar.catalog import Model, parse
-from sidecar.customize import Alias
+from sidecar.catalog import Model, parse_models
+from sidecar.customize import Alias, Custom, load_custom, resolve_aliases
 from sidecar.errors import StorageError, UsageError
-from sidecar.render import entries
+from sidecar.render import build_entries
 from sidecar.settings import Settings
 from tests.fakes.catalog import model
 
 
 def models(*ids: str, previews: tuple[str, ...] = ()) -> list[Model]:
-    found, _ = parse([model(key, preview=key in previews) for key in ids])
+    found, _ = parse_models([model(key, preview=key in previews) for key in ids])
     return found
 
 
-def load(tmp_path: Path, *, aliases: str | None = None, overrides: str | None = None) -> customize.Custom:
+def load(tmp_path: Path, *, aliases: str | None = None, overrides: str | None = None) -> Custom:
     environ = {}
     for name, text in (("ALIASES", aliases), ("OVERRIDES", overrides)):
         if text is not None:
             path = tmp_path / f"{name.lower()}.yaml"
             path.write_text(text)
             environ[f"COPILOT_{name}_FILE"] = str(path)
-    return customize.load(Settings.load(environ))
+    return load_custom(Settings.load(environ))
 
 
 @pytest.mark.parametrize(
@@ -43,25 +42,25 @@ def load(tmp_path: Path, *, aliases: str | None = None, overrides: str | None = 
 def test_newest(pattern: str, ids: list[str], newest: str) -> None:
     """The highest numbers win, then the shortest id, then the alphabet; the order of the catalog has no say."""
     for order in (ids, ids[::-1]):
-        assert customize.resolve([Alias("a", pattern, True)], models(*order), []) == ({"a": newest}, [])
+        assert resolve_aliases([Alias("a", pattern, True)], models(*order), []) == ({"a": newest}, [])
 
 
 def test_newest_is_no_preview_among_equals() -> None:
     """Of two models with the same numbers the one that is no preview wins."""
     found = models("m-2", "m-2-long", previews=("m-2",))
-    assert customize.resolve([Alias("a", "m-*", True)], found, [])[0] == {"a": "m-2-long"}
+    assert resolve_aliases([Alias("a", "m-*", True)], found, [])[0] == {"a": "m-2-long"}
 
 
 def test_a_real_model_keeps_its_name() -> None:
     """An alias with a model's name is left out and said."""
-    resolved, notes = customize.resolve([Alias("gpt-4o", "other", False)], models("gpt-4o", "other"), ["gpt-4o"])
+    resolved, notes = resolve_aliases([Alias("gpt-4o", "other", False)], models("gpt-4o", "other"), ["gpt-4o"])
     assert resolved == {}
     assert notes == ["the alias gpt-4o is left out: a model has that name"]
 
 
 def test_an_alias_for_nothing() -> None:
     """An alias whose model is not there is left out and said."""
-    resolved, notes = customize.resolve([Alias("a", "x", False), Alias("b", "x*", True)], models("gpt-4o"), [])
+    resolved, notes = resolve_aliases([Alias("a", "x", False), Alias("b", "x*", True)], models("gpt-4o"), [])
     assert resolved == {}
     assert len(notes) == 2
 
@@ -69,7 +68,7 @@ def test_an_alias_for_nothing() -> None:
 def test_an_alias_becomes_an_entry(tmp_path: Path) -> None:
     """An alias has an entry of its own with the same model_info but for the id."""
     custom = load(tmp_path, aliases="best: newest of gpt-*\n")
-    found, notes = entries(models("gpt-5", "gpt-4"), Settings(), custom)
+    found, notes = build_entries(models("gpt-5", "gpt-4"), Settings(), custom)
     by_name = {entry["model_name"]: entry for entry in found}
     assert notes == []
     assert by_name["best"]["litellm_params"] == by_name["github_copilot/gpt-5"]["litellm_params"]
@@ -87,7 +86,7 @@ def test_overrides_merge_in_order(tmp_path: Path) -> None:
             "gpt-5:\n  litellm_params:\n    timeout: 60\n  model_info: {note: n}\n"
         ),
     )
-    found, _ = entries(models("gpt-5", "gpt-4", "o9"), Settings(), custom)
+    found, _ = build_entries(models("gpt-5", "gpt-4", "o9"), Settings(), custom)
     by_name = {entry["model_name"].split("/")[1]: entry for entry in found}
     assert [by_name[name]["litellm_params"].get("timeout") for name in ("gpt-5", "gpt-4", "o9")] == [60, 30, None]
     assert by_name["gpt-5"]["litellm_params"]["extra_headers"]["x-a"] == "1"
@@ -159,7 +158,7 @@ def test_mistakes_in_aliases(tmp_path: Path, aliases: str, says: str) -> None:
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     """A file that is named has to be there and be readable; an empty one is fine."""
     with pytest.raises(UsageError, match="COPILOT_ALIASES_FILE: there is no file"):
-        customize.load(Settings.load({"COPILOT_ALIASES_FILE": str(tmp_path / "none.yaml")}))
+        load_custom(Settings.load({"COPILOT_ALIASES_FILE": str(tmp_path / "none.yaml")}))
     with pytest.raises(StorageError, match="cannot be read"):
-        customize.load(Settings.load({"COPILOT_OVERRIDES_FILE": str(tmp_path)}))
-    assert load(tmp_path, aliases="", overrides="# nothing\n") == customize.Custom()
+        load_custom(Settings.load({"COPILOT_OVERRIDES_FILE": str(tmp_path)}))
+    assert load(tmp_path, aliases="", overrides="# nothing\n") == Custom()

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.litellm_versions import versions
-from sidecar import render
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import OLDEST, Knowledge, is_older
 from sidecar.litellm_hot_reload.adapter.routers import Refused
 from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
+from sidecar.render import models_file_bytes
 from tests.fakes.catalog import model
 from tests.litellm.proxy import entries_of
 
@@ -26,7 +26,7 @@ class RouterOfTheFuture:
 @pytest.fixture
 def follower(tmp_path):
     models = tmp_path / "models.yaml"
-    models.write_bytes(render.models_file(entries_of([model("gpt-4o")])))
+    models.write_bytes(models_file_bytes(entries_of([model("gpt-4o")])))
     guard = Guard(Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(tmp_path)}))
     proxy = SimpleNamespace(llm_router=RouterOfTheFuture(), llm_model_list=["as it was"])
     return Follower(proxy, guard, Knowledge(guard), ModelsFile(models), None)

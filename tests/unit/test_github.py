@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from sidecar import github
 from sidecar.auth import AccessToken
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
-from sidecar.github import API_VERSION, CopilotToken, catalog, exchange, whose
+from sidecar.github import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
 from sidecar.settings import Secret
 from tests.fakes.github import GitHub
 from tests.unit.conftest import EXCHANGE, MODELS, USER, assert_no_secret
@@ -36,10 +35,10 @@ def failure(call, *arguments):
 def test_exchange_and_catalog(bench, token):
     """The way of the data: one exchange, one catalog, each asked for as the API wants it."""
     settings = bench.settings()
-    copilot = exchange(settings, token)
+    copilot = exchange_token(settings, token)
     assert copilot.api_base == bench.gh.url and copilot.sku == "fake_individual" and not copilot.direct
     assert 1700 < copilot.lifetime <= 1801
-    assert [item["id"] for item in catalog(settings, copilot)["data"]] == ["gpt-4o", "gpt-5-mini"]
+    assert [item["id"] for item in read_catalog(settings, copilot)["data"]] == ["gpt-4o", "gpt-5-mini"]
     (first, second) = bench.gh.requests
     assert first.path == EXCHANGE and first.headers["authorization"] == f"token {token.value.reveal()}"
     assert "x-github-api-version" not in first.headers
@@ -51,31 +50,31 @@ def test_exchange_and_catalog(bench, token):
 def test_business_plan(bench, token):
     """A plan with a host of its own is asked there."""
     bench.gh.plan = "business"
-    copilot = exchange(bench.settings(), token)
+    copilot = exchange_token(bench.settings(), token)
     assert copilot.api_base == f"{bench.gh.url}/plan-business"
-    assert catalog(bench.settings(), copilot)["data"] and not bench.gh.refusals
+    assert read_catalog(bench.settings(), copilot)["data"] and not bench.gh.refusals
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
 def test_skewed_clock(bench, token, skew):
     """The lifetime of a Copilot token is measured on GitHub's clock, not on this machine's."""
     bench.gh.clock_skew = skew
-    assert 1700 < exchange(bench.settings(), token).lifetime <= 1801
+    assert 1700 < exchange_token(bench.settings(), token).lifetime <= 1801
 
 
 def test_another_app_s_token(bench):
     """A token of the GitHub CLI cannot be exchanged, but reads the catalog as it is."""
     other = AccessToken(Secret(bench.gh.new_access_token(kind="gho_")), "the test")
-    copilot = exchange(bench.settings(), other)
+    copilot = exchange_token(bench.settings(), other)
     assert copilot.direct and copilot.value == other.value and copilot.api_base == bench.gh.url
-    assert catalog(bench.settings(), copilot)["data"]
+    assert read_catalog(bench.settings(), copilot)["data"]
 
 
 def test_default_base(bench, token):
     """Where the exchange names no place, GITHUB_COPILOT_API_BASE counts, or the public one."""
     bench.gh.fail(EXCHANGE, body={"token": "tid=1"})
-    assert exchange(bench.settings(), token).api_base == bench.gh.url
-    assert exchange(bench.settings(GITHUB_COPILOT_API_BASE=""), token).api_base == github.DEFAULT_API_BASE
+    assert exchange_token(bench.settings(), token).api_base == bench.gh.url
+    assert exchange_token(bench.settings(GITHUB_COPILOT_API_BASE=""), token).api_base == DEFAULT_API_BASE
 
 
 TRUSTED = [
@@ -89,7 +88,7 @@ TRUSTED = [
 def test_hosts_of_plans_are_trusted(bench, token, address):
     """The hosts of GitHub's plans and of GHE.com are sent the Copilot token."""
     bench.gh.plan_host = address
-    assert exchange(bench.settings(), token).api_base == address.rstrip("/")
+    assert exchange_token(bench.settings(), token).api_base == address.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_hosts_of_plans_are_trusted(bench, token, address):
 def test_other_hosts_are_refused(bench, token, address):
     """An address that is no known Copilot host is refused by name, and no token is sent there."""
     bench.gh.fail(EXCHANGE, body={"token": "tid=1", "endpoints": {"api": address}})
-    error = failure(exchange, bench.settings(GITHUB_COPILOT_API_BASE=""), token)
+    error = failure(exchange_token, bench.settings(GITHUB_COPILOT_API_BASE=""), token)
     assert isinstance(error, BadAnswer) and "GITHUB_COPILOT_API_BASE" in error.hint and str(error).isprintable()
 
 
@@ -116,7 +115,7 @@ def test_unknown_host_is_never_contacted(bench, token):
     """A second server that the exchange names is not asked for anything."""
     with GitHub() as other:
         bench.gh.plan_host = other.url
-        assert "no token was sent there" in str(failure(exchange, bench.settings(), token))
+        assert "no token was sent there" in str(failure(exchange_token, bench.settings(), token))
         assert other.requests == []
 
 
@@ -125,8 +124,8 @@ def test_http_copilot_is_refused(bench, token):
     bench.gh.fail(EXCHANGE, body={"token": "tid=1", "endpoints": {"api": "http://api.githubcopilot.com"}})
     https_only = bench.settings()
     object.__setattr__(https_only, "insecure_http", False)
-    assert isinstance(failure(exchange, https_only, token), BadAnswer)
-    assert exchange(bench.settings(), token).api_base == "http://api.githubcopilot.com"
+    assert isinstance(failure(exchange_token, https_only, token), BadAnswer)
+    assert exchange_token(bench.settings(), token).api_base == "http://api.githubcopilot.com"
 
 
 LIMITED = {"message": "API rate limit exceeded for user ID 1."}
@@ -169,7 +168,7 @@ NO_COPILOT = {
 def test_meaning_of_an_answer_to_the_exchange(bench, token, fault, kind, wait, said):
     """Each refusal is what it is: a login that is needed, an account without Copilot, or something that passes."""
     bench.gh.fail(EXCHANGE, **fault)
-    error = failure(exchange, bench.settings(), token)
+    error = failure(exchange_token, bench.settings(), token)
     assert type(error) is kind and said in str(error) and getattr(error, "retry_after", None) == wait
     if isinstance(error, UpstreamError) and "rate" in said:
         assert "log in" not in f"{error} {error.hint}".lower()
@@ -190,44 +189,44 @@ def test_meaning_of_an_answer_to_the_exchange(bench, token, fault, kind, wait, s
 def test_meaning_of_an_answer_to_the_catalog(bench, status, direct, kind):
     """A fresh Copilot token that is refused is Copilot's fault; an access token that is refused is the login's."""
     bench.gh.fail(MODELS, status=status, body=NOT_QUOTED)
-    error = failure(catalog, bench.settings(), CopilotToken(Secret("tid=12345678"), bench.gh.url, direct=direct))
+    error = failure(read_catalog, bench.settings(), CopilotToken(Secret("tid=12345678"), bench.gh.url, direct=direct))
     assert isinstance(error, kind) and str(status) in str(error)
 
 
 def test_catalog_that_is_not_json(bench):
     """A catalog that is not JSON is a bad answer."""
     bench.gh.fail(MODELS, how="garbage")
-    assert "JSON" in str(failure(catalog, bench.settings(), CopilotToken(Secret("tid=12345678"), bench.gh.url)))
+    assert "JSON" in str(failure(read_catalog, bench.settings(), CopilotToken(Secret("tid=12345678"), bench.gh.url)))
 
 
 @pytest.mark.parametrize("expires_at", [None, "soon", True, -1, 0, [], 1.5, pytest.param(10**400, id="huge")])
 def test_lifetime_that_is_none(bench, token, expires_at):
     """An `expires_at` that is no time is none, and no crash."""
     bench.gh.fail(EXCHANGE, body={"token": "tid=1", "expires_at": expires_at})
-    assert exchange(bench.settings(), token).lifetime >= 0
+    assert exchange_token(bench.settings(), token).lifetime >= 0
 
 
 @pytest.mark.parametrize("endpoints", [None, [], "x", {}, {"api": None}, {"api": 5}, {"api": ""}])
 def test_endpoints_that_are_none(bench, token, endpoints):
     """Endpoints of a wrong type count as missing."""
     bench.gh.fail(EXCHANGE, body={"token": "tid=1", "endpoints": endpoints})
-    assert exchange(bench.settings(), token).api_base == bench.gh.url
+    assert exchange_token(bench.settings(), token).api_base == bench.gh.url
 
 
 def test_whose(bench, token):
     """The owner of a token is asked at the host of the exchange, and shown harmlessly."""
-    assert whose(bench.settings(), token) == "octocat"
+    assert account_login(bench.settings(), token) == "octocat"
     bench.gh.fail(USER, body={"login": "evil\x1b[31m"}, times=1)
-    assert whose(bench.settings(), token) == "evil\\x1b[31m"
+    assert account_login(bench.settings(), token) == "evil\\x1b[31m"
     for body in ({"login": 5}, [], "x"):
         bench.gh.fail(USER, body=body, times=1)
-        assert whose(bench.settings(), token) is None
+        assert account_login(bench.settings(), token) is None
 
 
 def test_one_request_each(bench, token):
     """A call makes one request; trying again is for the caller to decide."""
     bench.gh.fail(EXCHANGE, status=500)
-    failure(exchange, bench.settings(), token)
+    failure(exchange_token, bench.settings(), token)
     assert bench.gh.count(EXCHANGE) == 1
 
 
@@ -236,5 +235,5 @@ def test_answer_after_the_end_of_the_world(bench, token, monkeypatch):
     monkeypatch.setattr("sidecar.transport.READ_TIMEOUT", 0.1)
     bench.gh.fail(EXCHANGE, how="hang")
     start = time.monotonic()
-    assert isinstance(failure(exchange, bench.settings(), token), UpstreamError)
+    assert isinstance(failure(exchange_token, bench.settings(), token), UpstreamError)
     assert time.monotonic() - start < 5 and threading.active_count() < 20

@@ -15,7 +15,7 @@ import pytest
 
 from sidecar import hook_package
 from sidecar.errors import StorageError
-from sidecar.hook_package import HOOK, SOURCE, publish_hook
+from sidecar.hook_package import PACKAGE, SOURCE, install_hook
 
 from .conftest import files_under, unprivileged
 
@@ -28,17 +28,17 @@ def read(package: Path) -> dict[str, bytes]:
 
 def test_it_is_placed_as_it_is_in_the_source(tmp_path):
     """Every module, byte for byte, and nothing beside it."""
-    target = publish_hook(tmp_path)
-    assert target == tmp_path / HOOK and read(target) == read(SOURCE) and len(MODULES) > 10
-    assert [path.name for path in tmp_path.iterdir()] == [HOOK]
+    target = install_hook(tmp_path)
+    assert target == tmp_path / PACKAGE and read(target) == read(SOURCE) and len(MODULES) > 10
+    assert [path.name for path in tmp_path.iterdir()] == [PACKAGE]
 
 
 def test_it_is_left_alone_when_it_is_there(tmp_path):
     """Nothing is written, so that a volume that has become read-only is no failure; compiled files do not count."""
-    target = publish_hook(tmp_path)
+    target = install_hook(tmp_path)
     (target / "__pycache__").mkdir()
     before = target.stat().st_ino
-    assert publish_hook(tmp_path) == target and target.stat().st_ino == before
+    assert install_hook(tmp_path) == target and target.stat().st_ino == before
 
 
 @pytest.mark.parametrize("spoil", ["changed", "more", "less"])
@@ -47,16 +47,16 @@ def test_another_version_is_replaced_whole(spoil, exchange, tmp_path, monkeypatc
     """Nothing of the old package stays, and no temporary directory, with and without renameat2."""
     if not exchange:
         monkeypatch.setattr(hook_package.ctypes, "CDLL", lambda *_, **__: object())
-    target = publish_hook(tmp_path)
+    target = install_hook(tmp_path)
     if spoil == "changed":
         (target / "startup.py").write_text("# of an older version\n")
     if spoil == "more":
         (target / "adapter" / "older.py").write_text("")
     if spoil == "less":
         shutil.rmtree(target / "adapter")
-    publish_hook(tmp_path)
+    install_hook(tmp_path)
     assert read(target) == read(SOURCE) and not (target / "adapter" / "older.py").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [HOOK]
+    assert [path.name for path in tmp_path.iterdir()] == [PACKAGE]
 
 
 def test_an_importing_program_never_meets_half_a_package(tmp_path):
@@ -74,7 +74,7 @@ def test_an_importing_program_never_meets_half_a_package(tmp_path):
         versions = [hook_package._contents(first), hook_package._contents(second)]
         while not stop.is_set():
             versions.reverse()
-            hook_package._replace(shared / HOOK, versions[0])
+            hook_package._replace(shared / PACKAGE, versions[0])
 
     swapper = threading.Thread(target=swap)
     swapper.start()
@@ -84,16 +84,16 @@ sys.path.insert(0, {str(shared)!r})
 sys.dont_write_bytecode = True
 missing = 0
 for _ in range(300):
-    for name in [name for name in sys.modules if name.startswith({HOOK!r})]:
+    for name in [name for name in sys.modules if name.startswith({PACKAGE!r})]:
         del sys.modules[name]
     importlib.invalidate_caches()
-    hook = importlib.import_module({HOOK!r})
+    hook = importlib.import_module({PACKAGE!r})
     missing += not hasattr(hook.startup, "VERSION")
 print("missing", missing)
 """
     try:
         end = time.monotonic() + 10
-        while not (shared / HOOK).exists():
+        while not (shared / PACKAGE).exists():
             assert time.monotonic() < end
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     finally:
@@ -107,7 +107,7 @@ def test_everybody_may_read_it(umask, tmp_path):
     """Files are 0644 and directories 0755 whatever the umask: LiteLLM may be another user."""
     before = os.umask(umask)
     try:
-        target = publish_hook(tmp_path)
+        target = install_hook(tmp_path)
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (target, *target.rglob("*"))}
@@ -117,36 +117,36 @@ def test_everybody_may_read_it(umask, tmp_path):
 
 def test_the_single_file_of_0_1_0_goes(tmp_path):
     """It would only confuse people: Python finds the package before it."""
-    (tmp_path / f"{HOOK}.py").write_text("# 0.1.0\n")
-    publish_hook(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [HOOK]
+    (tmp_path / f"{PACKAGE}.py").write_text("# 0.1.0\n")
+    install_hook(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [PACKAGE]
 
 
 def test_what_a_crash_left_behind_goes(tmp_path):
     """An old temporary directory is removed with the next version, a young one may be somebody's work."""
-    old, young = (tmp_path / f".{HOOK}.{name}.tmp" for name in ("old", "young"))
+    old, young = (tmp_path / f".{PACKAGE}.{name}.tmp" for name in ("old", "young"))
     for left in (old, young):
         left.mkdir()
     os.utime(old, (time.time() - 400,) * 2)
-    publish_hook(tmp_path)
+    install_hook(tmp_path)
     assert not old.exists() and young.exists()
 
 
 def test_a_read_only_volume_is_named(outside):
     """The message names the place and the cure, and what was there stays."""
-    target = publish_hook(outside)
+    target = install_hook(outside)
     (target / "startup.py").write_text("# of an older version\n")
     before = files_under(outside)
     outside.chmod(0o555)
     with unprivileged(), pytest.raises(StorageError, match=str(target)) as caught:
-        publish_hook(outside)
+        install_hook(outside)
     assert "uid" in caught.value.hint and files_under(outside) == before
 
 
 def test_a_missing_volume_is_named_and_not_made(tmp_path):
     """A directory that somebody forgot to mount is not quietly replaced by one that nobody else sees."""
     with pytest.raises(StorageError, match="shared"):
-        publish_hook(tmp_path / "missing" / "shared")
+        install_hook(tmp_path / "missing" / "shared")
     assert not (tmp_path / "missing").exists()
 
 
@@ -155,7 +155,7 @@ def test_the_hook_imports_nothing_of_the_sidecar():
     program = f"""
 import sys
 sys.path.insert(0, {str(SOURCE.parent)!r})
-import {HOOK}
+import {PACKAGE}
 print(sorted(name for name in sys.modules if name == "sidecar" or name.startswith("sidecar.")))
 """
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False, cwd="/")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar import inplace
 from sidecar.errors import SidecarError, UsageError
-from sidecar.inplace import MANAGED_PREFIX, Change, update
+from sidecar.inplace import MANAGED_PREFIX, FieldChange, update_config
 from tests.unit.corpus.configs import CONFIGS, OWN, REFUSED, USUAL
 
 corpus = pytest.mark.parametrize("config", [pytest.param(text, id=name) for name, text in CONFIGS])
@@ -74,14 +74,14 @@ def managed(text: bytes) -> list[Any]:
 
 def assert_reversible(config: bytes) -> None:
     """The four promises about one config without managed entries."""
-    one = update(config, FIRST)
+    one = update_config(config, FIRST)
     assert one.added == ("gen-1", "gen-2", "gen-3")
     assert is_subsequence(config, one.text), "no foreign byte may go"
-    assert update(one.text, FIRST).text == one.text, "a second sync changes nothing"
-    two = update(one.text, SECOND)
-    assert update(two.text, FIRST).text == one.text, "the place stays the same"
-    assert update(one.text, []).text == config
-    assert update(two.text, []).text == config
+    assert update_config(one.text, FIRST).text == one.text, "a second sync changes nothing"
+    two = update_config(one.text, SECOND)
+    assert update_config(two.text, FIRST).text == one.text, "the place stays the same"
+    assert update_config(one.text, []).text == config
+    assert update_config(two.text, []).text == config
 
 
 def is_subsequence(part: bytes, whole: bytes) -> bool:
@@ -104,11 +104,11 @@ def test_corpus_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
     [pytest.param(text, id=name) for name, text in CONFIGS if len(text) < 100_000 and b"self: *x" not in text],
 )
 def test_corpus_means_the_same_to_the_reader_of_litellm(config: bytes) -> None:
-    before, after = parsed(config), parsed(update(config, FIRST).text)
+    before, after = parsed(config), parsed(update_config(config, FIRST).text)
     foreign = [item for item in after.pop("model_list") if not inplace._is_managed(item)]
     assert foreign == (before.pop("model_list", None) or [])
     assert after == before
-    assert inplace._same(managed(update(config, FIRST).text), FIRST)
+    assert inplace._same(managed(update_config(config, FIRST).text), FIRST)
 
 
 def test_corpus_is_as_large_as_promised() -> None:
@@ -119,13 +119,13 @@ def test_corpus_is_as_large_as_promised() -> None:
 @pytest.mark.parametrize(("config", "message"), [pytest.param(text, says, id=name) for name, text, says in REFUSED])
 def test_refused_with_a_reason_and_a_cure(config: bytes, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        update(config, FIRST)
+        update_config(config, FIRST)
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("eol", ["\n", "\r\n"])
 def test_inserted_lines_end_as_the_others_do(eol: str) -> None:
-    text = update(USUAL.replace(b"\n", eol.encode()), FIRST).text.decode()
+    text = update_config(USUAL.replace(b"\n", eol.encode()), FIRST).text.decode()
     assert text.count("\n") == text.count(eol)
 
 
@@ -133,7 +133,7 @@ def test_ten_thousand_lines_take_a_second_or_two() -> None:
     config = dict(CONFIGS)["long"]
     assert config.count(b"\n") > 10_000
     begin = time.process_time()
-    update(config, FIRST * 10)
+    update_config(config, FIRST * 10)
     assert time.process_time() - begin < 5
 
 
@@ -149,7 +149,7 @@ def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [b"{x:,\n y: 1}\n", b"x: 1 \t# c\n"])
 def test_reads_what_only_one_of_the_readers_accepts(config: bytes) -> None:
-    assert update(update(config, FIRST).text, []).text == config
+    assert update_config(update_config(config, FIRST).text, []).text == config
 
 
 def mine(name: str, model: str = "openai/x") -> str:
@@ -173,7 +173,7 @@ def test_new_entries_go_to_the_place_of_the_first_and_comments_stay() -> None:
         + mine("b")
         + "x: 1\n"
     )
-    result = update(config.encode(), [entry("new")])
+    result = update_config(config.encode(), [entry("new")])
     expected = (
         "model_list:\n" + mine("a") + "  # before\n" + own("new") + "  # between\n\n  # after\n" + mine("b") + "x: 1\n"
     )
@@ -184,25 +184,25 @@ def test_new_entries_go_to_the_place_of_the_first_and_comments_stay() -> None:
 def test_comment_on_the_last_line_of_a_managed_entry_stays() -> None:
     config = "model_list:\n" + own("old").rstrip("\n") + "  # keep me\n" + mine("b")
     for entries in ([entry("new")], []):
-        assert b"\n  # keep me\n" in update(config.encode(), entries).text
+        assert b"\n  # keep me\n" in update_config(config.encode(), entries).text
 
 
 def test_comment_behind_an_entry_does_not_become_part_of_a_block_scalar() -> None:
     before = "  - model_name: a\n    note: |\n     text\n"
     config = "model_list:\n" + before + own("old").rstrip("\n") + "          # keep me\n"
-    assert update(config.encode(), []).text.decode() == "model_list:\n" + before + "  # keep me\n"
+    assert update_config(config.encode(), []).text.decode() == "model_list:\n" + before + "  # keep me\n"
 
 
 def test_comments_left_behind_a_block_scalar_do_not_become_part_of_it() -> None:
     before = "model_list:\n  - model_name: a\n    note: |\n      text\n"
-    result = update((before + own("old") + "      # keep me\n").encode(), []).text
+    result = update_config((before + own("old") + "      # keep me\n").encode(), []).text
     assert parsed(result) == parsed(before.encode())
     assert result.endswith(b"      # keep me\n")
 
 
 def test_block_scalar_keeps_its_line_break_when_the_end_of_the_file_goes() -> None:
     config = "model_list:\n  - model_name: a\n    note: |\n      text\n" + own("old").rstrip("\n")
-    assert parsed(update(config.encode(), []).text)["model_list"][0]["note"] == "text\n"
+    assert parsed(update_config(config.encode(), []).text)["model_list"][0]["note"] == "text\n"
 
 
 @pytest.mark.parametrize(
@@ -219,18 +219,18 @@ def test_block_scalar_keeps_its_line_break_when_the_end_of_the_file_goes() -> No
 )
 def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:
     text = "model_list: " + config.replace("{O}", OWN) + "\n"
-    result = update(text.encode(), []).text.decode()
+    result = update_config(text.encode(), []).text.decode()
     assert parsed(result.encode()) == parsed(("model_list: " + expected).encode())
     assert "# c" not in config or "# c" in result
     assert "# o" not in config or "# o" in result
 
 
 def test_hand_written_entry_wins() -> None:
-    result = update(("model_list:\n" + mine("gen-2")).encode(), FIRST)
+    result = update_config(("model_list:\n" + mine("gen-2")).encode(), FIRST)
     assert result.kept == ("gen-2",)
     assert result.added == ("gen-1", "gen-3")
     assert [item["model_name"] for item in parsed(result.text)["model_list"]] == ["gen-2", "gen-1", "gen-3"]
-    assert update(result.text, FIRST).kept == ("gen-2",)
+    assert update_config(result.text, FIRST).kept == ("gen-2",)
 
 
 def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() -> None:
@@ -242,64 +242,64 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
         + mine("alias", "github_copilot/gen-2")
         + mine("gen-2", "azure/gen-2")
     ).encode()
-    assert update(config, FIRST).kept == ("gen-1", "gen-2")
-    result = update(config, FIRST, adopt=True)
+    assert update_config(config, FIRST).kept == ("gen-1", "gen-2")
+    result = update_config(config, FIRST, adopt=True)
     assert result.adopted == ("gen-1", "gone")
     assert result.kept == ("gen-2",)
     assert result.added == ("gen-3",)
     names = [item["model_name"] for item in parsed(result.text)["model_list"]]
     assert names == ["gen-1", "gen-3", "alias", "gen-2"]
     assert b"# note" in result.text
-    assert update(result.text, FIRST, adopt=True).text == result.text
+    assert update_config(result.text, FIRST, adopt=True).text == result.text
 
 
 def test_changes_are_told_field_by_field() -> None:
-    old = update(USUAL, FIRST).text
-    result = update(old, [FIRST[0], entry("gen-2", mode="responses", note="x"), entry("gen-4")])
+    old = update_config(USUAL, FIRST).text
+    result = update_config(old, [FIRST[0], entry("gen-2", mode="responses", note="x"), entry("gen-4")])
     assert result.changed == (
-        Change("gen-2", "model_info.mode", "chat", "responses"),
-        Change("gen-2", "model_info.note", "two\nlines\n", "x"),
+        FieldChange("gen-2", "model_info.mode", "chat", "responses"),
+        FieldChange("gen-2", "model_info.note", "two\nlines\n", "x"),
     )
     assert (result.added, result.removed) == (("gen-4",), ("gen-3",))
 
 
 def test_reformatted_but_equal_entries_are_left_alone() -> None:
-    text = update(USUAL, FIRST).text
+    text = update_config(USUAL, FIRST).text
     reformatted = text.replace(b"0.0000015", b"1.5e-06").replace(b"mode: chat", b"mode:   'chat' # c")
-    assert update(reformatted, FIRST).text == reformatted
+    assert update_config(reformatted, FIRST).text == reformatted
 
 
 def test_edited_managed_entry_is_put_right() -> None:
-    text = update(USUAL, FIRST).text
-    assert update(text.replace(b"supports_vision: true", b"supports_vision: 1"), FIRST).text == text
+    text = update_config(USUAL, FIRST).text
+    assert update_config(text.replace(b"supports_vision: true", b"supports_vision: 1"), FIRST).text == text
 
 
 def test_entry_without_its_id_is_the_users() -> None:
-    text = update(USUAL, FIRST).text.replace(b"id: github_copilot/managed/gen-2", b"id: my-own")
-    assert update(text, FIRST).kept == ("gen-2",)
+    text = update_config(USUAL, FIRST).text.replace(b"id: github_copilot/managed/gen-2", b"id: my-own")
+    assert update_config(text, FIRST).kept == ("gen-2",)
 
 
 def test_comment_in_a_list_that_was_added_stays_when_the_list_goes() -> None:
-    text = update(b"x: 1\n", FIRST).text
-    assert update(text + b"  # mine\n", []).text == b"x: 1\n  # mine\n"
+    text = update_config(b"x: 1\n", FIRST).text
+    assert update_config(text + b"  # mine\n", []).text == b"x: 1\n  # mine\n"
 
 
 def test_hand_written_entry_in_a_list_that_was_added_keeps_it() -> None:
-    text = update(b"x: 1\n", FIRST).text + mine("a").encode()
-    assert [item["model_name"] for item in parsed(update(text, []).text)["model_list"]] == ["a"]
+    text = update_config(b"x: 1\n", FIRST).text + mine("a").encode()
+    assert [item["model_name"] for item in parsed(update_config(text, []).text)["model_list"]] == ["a"]
 
 
 def test_anchor_in_an_entry_is_refused_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inplace, "dump_entries", lambda entries: "- &a {}\n- *a\n")
     with pytest.raises(SidecarError, match="internal error"):
-        update(USUAL, FIRST)
+        update_config(USUAL, FIRST)
 
 
 @pytest.mark.parametrize("wrong", ["", "model_list: []\n", "x: [", USUAL.decode().replace("480", "481")])
 def test_wrong_result_is_never_handed_out(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.inplace.splice.rewrite", lambda *args: wrong)
+    monkeypatch.setattr("sidecar.inplace.rewrite", lambda *args: wrong)
     with pytest.raises(SidecarError, match="internal error"):
-        update(USUAL, FIRST)
+        update_config(USUAL, FIRST)
 
 
 # Configs built at random
@@ -378,7 +378,7 @@ def test_comment_lines_put_anywhere_between_entries_survive(config: bytes, data:
         yaml.compose(config.decode().removeprefix("\ufeff"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         assume(False)
-    text = update(config, FIRST).text
+    text = update_config(config, FIRST).text
     lines = text.splitlines(keepends=True)
     starts = [number for number, line in enumerate(lines) if b"model_name" in line and b"gen-" in line]
     assume(starts and not any(b"[" in line and b"model_list" in line for line in lines))
@@ -387,5 +387,5 @@ def test_comment_lines_put_anywhere_between_entries_survive(config: bytes, data:
     commented = b"".join(lines)
     assume(commented.count(b"# user"))
     for entries in (SECOND, []):
-        result = update(commented, entries).text
+        result = update_config(commented, entries).text
         assert result.count(b"# user") == commented.count(b"# user")

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from sidecar.errors import AccessRefused, LoginNeeded, SidecarError, Stopped, StorageError, UpstreamError
-from sidecar.login import CODES, login
+from sidecar.login import CODES, log_in
 from tests.unit.conftest import DEVICE, EXCHANGE, POLL, USER, assert_no_secret, unprivileged, until
 
 
@@ -29,17 +29,17 @@ class Patience(threading.Event):
         return self.is_set()
 
 
-def log_in(bench, stop=None, error=None, **changes):
+def logged_in(bench, stop=None, error=None, **changes):
     """Run a login in this process; what it said, without a secret in it."""
     out = io.StringIO()
     try:
         if error:
             with pytest.raises(error) as caught:
-                login(bench.settings(**changes), stop or Patience(), out)
+                log_in(bench.settings(**changes), stop or Patience(), out)
             assert type(caught.value) is error
             out.write(f"\n{caught.value}\n{caught.value.hint}")
         else:
-            login(bench.settings(**changes), stop or Patience(), out)
+            log_in(bench.settings(**changes), stop or Patience(), out)
     finally:
         stored = [bench.token_file.read_text()] if bench.token_file.is_file() else []
         assert_no_secret(bench.gh, out.getvalue(), more=[text for text in stored if len(text) > 8])
@@ -49,7 +49,7 @@ def log_in(bench, stop=None, error=None, **changes):
 def test_login(bench):
     """The address and the code stand out, the token is stored for LiteLLM, and it is said whose it is."""
     bench.gh.device_flow(mode="approve")
-    said = log_in(bench)
+    said = logged_in(bench)
     (code,) = bench.gh.device.codes.values()
     assert f"    {code.user_code} " in said and f"    {bench.gh.url}/login/device " in said
     assert "octocat" in said and "Waiting" in said and str(bench.token_file) in said
@@ -61,7 +61,7 @@ def test_login(bench):
 def test_request(bench):
     """GitHub is asked for as little as possible, with the client id that is set."""
     bench.gh.device_flow(mode="approve")
-    log_in(bench)
+    logged_in(bench)
     (request,) = bench.gh.requests_to(DEVICE)
     assert request.body == {"client_id": "Iv1.b507a08c87ecfe98", "scope": "read:user"}
 
@@ -71,7 +71,7 @@ def test_pending_then_approved(bench):
     bench.gh.device_flow(interval=7)
     bench.gh.fail(POLL, body={"error": "authorization_pending"}, times=3)
     stop = Patience(at=4, do=bench.gh.approve)
-    log_in(bench, stop)
+    logged_in(bench, stop)
     assert stop.waits == [7, 7, 7, 7]
 
 
@@ -81,7 +81,7 @@ def test_slow_down(bench):
     bench.gh.fail(POLL, body={"error": "slow_down", "interval": 30}, times=1)
     bench.gh.fail(POLL, body={"error": "slow_down"}, times=1)
     stop = Patience()
-    log_in(bench, stop)
+    logged_in(bench, stop)
     assert stop.waits == [5, 10, 30]
 
 
@@ -92,7 +92,7 @@ def test_expired(bench):
         bench.gh.expire_device_code()
         bench.gh.device_flow(mode="approve")
 
-    said = log_in(bench, Patience(at=1, do=expire))
+    said = logged_in(bench, Patience(at=1, do=expire))
     first, second = (code.user_code for code in bench.gh.device.codes.values())
     assert said.index(first) < said.index("run out") < said.index(second) and bench.token_file.exists()
 
@@ -100,7 +100,7 @@ def test_expired(bench):
 def test_nobody_comes(bench):
     """After some codes the login gives up, with a message that says how to try again."""
     bench.gh.device_flow(mode="expire")
-    said = log_in(bench, error=LoginNeeded)
+    said = logged_in(bench, error=LoginNeeded)
     assert bench.gh.count(DEVICE) == CODES and "nobody" in said and not bench.token_file.exists()
 
 
@@ -108,18 +108,18 @@ def test_nobody_comes(bench):
 def test_refused(bench, mode, said):
     """A login that is declined, or an app that may not, ends with GitHub's reason."""
     bench.gh.device_flow(mode=mode)
-    assert said in log_in(bench, error=LoginNeeded) and os.listdir(bench.tokens) == []
+    assert said in logged_in(bench, error=LoginNeeded) and os.listdir(bench.tokens) == []
 
 
 def test_disabled_while_waiting(bench):
     """An error that comes with a poll ends the login with its text."""
     bench.gh.fail(POLL, body={"error": "new\x1b[31m_error", "error_description": "Try\nsomething else."})
-    assert r"new\x1b[31m_error): Try\nsomething else." in log_in(bench, error=LoginNeeded)
+    assert r"new\x1b[31m_error): Try\nsomething else." in logged_in(bench, error=LoginNeeded)
 
 
 def test_wrong_client(bench):
     """A client id that GitHub does not know is an error that says so."""
-    assert "Not Found" in log_in(bench, error=LoginNeeded, GITHUB_COPILOT_CLIENT_ID="Iv1.unknown")
+    assert "Not Found" in logged_in(bench, error=LoginNeeded, GITHUB_COPILOT_CLIENT_ID="Iv1.unknown")
     assert os.listdir(bench.tokens) == []
 
 
@@ -128,7 +128,7 @@ def test_github_fails_while_waiting(bench, fault):
     """A poll that fails is said and does not end the wait."""
     bench.gh.device_flow(mode="approve")
     bench.gh.fail(POLL, times=2, **fault)
-    said = log_in(bench)
+    said = logged_in(bench)
     assert said.count("still waiting") == 2 and bench.token_file.exists()
 
 
@@ -137,21 +137,21 @@ def test_no_code(bench, fault):
     """Without a code the login fails after some tries, and shows no empty box."""
     bench.gh.fail(DEVICE, **fault)
     with pytest.raises(UpstreamError):
-        login(bench.settings(), Patience(), out := io.StringIO())
+        log_in(bench.settings(), Patience(), out := io.StringIO())
     assert bench.gh.count(DEVICE) == 3 and "###" not in out.getvalue()
 
 
 def test_logged_in_already(bench):
     """With a working token there is nothing to do but to say whose it is."""
     token = bench.log_in(login="hubot")
-    assert "already as hubot" in log_in(bench)
+    assert "already as hubot" in logged_in(bench)
     assert bench.token_file.read_text() == token and bench.gh.count(DEVICE) == 0
 
 
 def test_token_in_the_environment_is_not_enough(bench):
     """LiteLLM reads the directory: a token in GITHUB_TOKEN does not make a login unnecessary."""
     bench.gh.device_flow(mode="approve")
-    log_in(bench, GITHUB_TOKEN=bench.gh.new_access_token())
+    logged_in(bench, GITHUB_TOKEN=bench.gh.new_access_token())
     assert bench.token_file.exists()
 
 
@@ -164,7 +164,7 @@ def test_token_that_does_not_work(bench, kind):
     if kind == "ghu_404":
         bench.gh.fail(EXCHANGE, status=404, times=1)
     bench.gh.device_flow(mode="approve")
-    assert "a new login is needed" in log_in(bench)
+    assert "a new login is needed" in logged_in(bench)
     assert bench.gh.owner(bench.token_file.read_text()) == "octocat" and bench.token_file.read_text() != token
 
 
@@ -177,7 +177,7 @@ def test_no_subscription(bench, there, login_name):
         bench.log_in()
     bench.gh.no_subscription()
     bench.gh.device_flow(mode="approve")
-    said = log_in(bench, error=AccessRefused)
+    said = logged_in(bench, error=AccessRefused)
     assert f"No access to GitHub Copilot found. You are currently logged in as {login_name}." in said
     assert bench.gh.count(DEVICE) == (0 if there else 1) and "github.com/settings/copilot" in said
 
@@ -186,14 +186,14 @@ def test_github_down_with_a_token(bench):
     """A token that cannot be checked now is left alone: the containers that wait for the login may start."""
     bench.log_in()
     bench.gh.down()
-    assert "not checked" in log_in(bench)
+    assert "not checked" in logged_in(bench)
 
 
 def test_rate_limit_with_a_token(bench):
     """A rate limit is no reason to log in again."""
     bench.log_in()
     bench.gh.rate_limit(5)
-    assert "not checked" in log_in(bench) and bench.gh.count(DEVICE) == 0
+    assert "not checked" in logged_in(bench) and bench.gh.count(DEVICE) == 0
 
 
 def test_github_down_after_the_login(bench):
@@ -202,7 +202,7 @@ def test_github_down_after_the_login(bench):
     bench.gh.fail(USER, status=500)
     bench.gh.fail(EXCHANGE, status=500)
     with pytest.raises(UpstreamError):
-        login(bench.settings(), Patience(), io.StringIO())
+        log_in(bench.settings(), Patience(), io.StringIO())
     assert bench.gh.owner(bench.token_file.read_text()) == "octocat"
 
 
@@ -211,7 +211,7 @@ def test_read_only_directory(bench, outside):
     outside.chmod(0o555)
     out = io.StringIO()
     with unprivileged(), pytest.raises(StorageError, match="cannot be written"):
-        login(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside)), Patience(), out)
+        log_in(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside)), Patience(), out)
     assert bench.gh.requests == [] and out.getvalue() == ""
 
 
@@ -220,7 +220,7 @@ def test_stopped_while_waiting(bench):
     stop = Patience()
     stop.do, stop.at = stop.set, 2
     with pytest.raises(Stopped):
-        login(bench.settings(), stop, io.StringIO())
+        log_in(bench.settings(), stop, io.StringIO())
     assert bench.gh.count(POLL) == 1
 
 
@@ -231,14 +231,14 @@ def test_interval_that_is_none(bench, value):
     bench.gh.fail(DEVICE, body={**code, "expires_in": value})
     bench.gh.fail(POLL, body={"error": "access_denied"})
     stop = Patience()
-    log_in(bench, stop, error=LoginNeeded)
+    logged_in(bench, stop, error=LoginNeeded)
     assert stop.waits == [5]
 
 
 def test_also_as_json(bench):
     """The token can be stored as JSON too, for those who read it there."""
     bench.gh.device_flow(mode="approve")
-    login(bench.settings(), Patience(), io.StringIO(), as_json=True)
+    log_in(bench.settings(), Patience(), io.StringIO(), as_json=True)
     assert sorted(os.listdir(bench.tokens)) == ["access-token", "github_token.json"]
 
 
@@ -276,4 +276,4 @@ def test_every_failure_is_the_package_s_own(bench):
         bench.gh.fail(POLL, body={"error": "access_denied"})
         bench.gh.fail(POLL, body=body, times=1)
         with pytest.raises(SidecarError):
-            login(bench.settings(), Patience(), io.StringIO())
+            log_in(bench.settings(), Patience(), io.StringIO())

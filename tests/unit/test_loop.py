@@ -192,7 +192,7 @@ def test_same_failure_is_said_once(bench, serve, caplog, monkeypatch):
 def test_defect_does_not_end_the_service(bench, serve, monkeypatch):
     """Should a sync fail in a way that it never should, the service counts it and goes on."""
     monkeypatch.setattr(loop, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(loop, "sync", lambda *_: 1 / 0)
+    monkeypatch.setattr(loop, "run_once", lambda *_: 1 / 0)
     bench.log_in()
     service = serve()
     until(lambda: 'result="defect"} 2' in service.status.metrics())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.memory import Remembered, dump, memory_file, merge, recall
+from sidecar.memory import LastSeen, absences_file, dump_absences, load_absences, merge_absences
 from tests.fakes.catalog import demo_catalog, model
 
 A, B = model("a"), model("b")
@@ -20,10 +20,10 @@ def syncs(*catalogs, remove_after=3, restart=False):
     """The ids to work with after each of several syncs in a row."""
     known, seen = {}, []
     for catalog in catalogs:
-        found, known = merge(known, catalog, remove_after)
+        found, known = merge_absences(known, catalog, remove_after)
         seen.append(sorted(item["id"] for item in found))
         if restart:
-            known = recall(dump(known))
+            known = load_absences(dump_absences(known))
     return seen
 
 
@@ -49,39 +49,42 @@ def test_every_second_catalog_without_it():
 
 def test_what_is_found_wins():
     """A model that is there is taken as it is now, not as it was."""
-    _, known = merge({}, [A], 3)
-    found, known = merge(known, [model("a", output=1)], 3)
+    _, known = merge_absences({}, [A], 3)
+    found, known = merge_absences(known, [model("a", output=1)], 3)
     assert found == [model("a", output=1)] == [known["a"].item]
 
 
 def test_items_without_a_usable_id_are_not_remembered():
     """What is no model is passed on to be refused, and forgotten."""
     bad = [{"id": "*"}, {"id": None}, {}]
-    found, known = merge({}, [A, *bad], 3)
+    found, known = merge_absences({}, [A, *bad], 3)
     assert found == [A, *bad] and list(known) == ["a"]
 
 
 def test_file_beside_the_models_file():
     """The memory is a hidden file in the directory of the models file."""
-    assert memory_file(Path("/shared/copilot_models.yaml")) == Path("/shared/.copilot_models.memory.json")
+    assert absences_file(Path("/shared/copilot_models.yaml")) == Path("/shared/.copilot_models.memory.json")
 
 
 def test_comes_back_from_bytes():
     """What is written is what is read, prices with their exact decimals."""
-    known = {item["id"]: Remembered(item, count) for count, item in enumerate(demo_catalog())}
-    assert dump(recall(dump(known))) == dump(known) and recall(dump(known)).keys() == known.keys()
+    known = {item["id"]: LastSeen(item, count) for count, item in enumerate(demo_catalog())}
+    assert (
+        dump_absences(load_absences(dump_absences(known))) == dump_absences(known)
+        and load_absences(dump_absences(known)).keys() == known.keys()
+    )
     odd = json.loads('{"id": "a", "price": 0.1, "tiny": 1e-9, "n": 12345678901234567890}', parse_float=Decimal)
-    assert recall(dump({"a": Remembered(odd)}))["a"].item == odd
+    assert load_absences(dump_absences({"a": LastSeen(odd)}))["a"].item == odd
 
 
 def test_equal_memories_give_equal_bytes():
     """The order of models does not show in the file."""
-    assert dump(merge({}, [A, B], 3)[1]) == dump(merge({}, [B, A], 3)[1])
+    assert dump_absences(merge_absences({}, [A, B], 3)[1]) == dump_absences(merge_absences({}, [B, A], 3)[1])
 
 
 def test_no_memory_yet():
     """No file is an empty memory."""
-    assert recall(None) == {}
+    assert load_absences(None) == {}
 
 
 def memory(**models):
@@ -102,19 +105,19 @@ DAMAGED = [
 @pytest.mark.parametrize("data", DAMAGED, ids=lambda data: repr(data[:50]))
 def test_damaged(data):
     """A damaged memory is recognised, and never an exception."""
-    assert recall(data) is None
+    assert load_absences(data) is None
 
 
 def test_wrong_id_is_dropped():
     """An item that is not what its key says is not believed."""
-    assert recall(memory(b={"item": A, "absences": 0}, a={"item": A, "absences": 1})) == {"a": Remembered(A, 1)}
+    assert load_absences(memory(b={"item": A, "absences": 0}, a={"item": A, "absences": 1})) == {"a": LastSeen(A, 1)}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.binary(max_size=60) | st.builds(lambda at: memory(a={"item": A, "absences": 1})[:at], st.integers(0, 900)))
 def test_any_bytes(data):
     """Whatever the file holds, the answer is a memory or None."""
-    found = recall(data)
+    found = load_absences(data)
     assert found is None or isinstance(found, dict)
 
 

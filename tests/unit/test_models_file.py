@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar import render
 from sidecar.litellm_hot_reload import models_file as hook
+from sidecar.render import MANAGED_PREFIX, PROVIDER, models_file_bytes
 from tests.fakes.catalog import demo_catalog, model
 from tests.litellm.proxy import entries_of
 
-P = render.PROVIDER
-GOOD = render.models_file(entries_of([model("good")]))
-GOOD_ID = render.MANAGED_PREFIX + "good"
+P = PROVIDER
+GOOD = models_file_bytes(entries_of([model("good")]))
+GOOD_ID = MANAGED_PREFIX + "good"
 
 
 def entry(name: str = "gpt-4o", **changes: Any) -> str:
@@ -26,16 +27,16 @@ def entry(name: str = "gpt-4o", **changes: Any) -> str:
     parts = {
         "model_name": P + name,
         "litellm_params": f"{{model: {P}{name}}}",
-        "model_info": f"{{id: {render.MANAGED_PREFIX}{name}, mode: chat}}",
+        "model_info": f"{{id: {MANAGED_PREFIX}{name}, mode: chat}}",
         **changes,
     }
     return "model_list:\n- " + "\n  ".join(f"{key}: {value}" for key, value in parts.items()) + "\n"
 
 
-ID = f"id: {render.MANAGED_PREFIX}gpt-4o"
+ID = f"id: {MANAGED_PREFIX}gpt-4o"
 USELESS = {
     "garbage": b"\x00\xff{]: not yaml",
-    "half": render.models_file(entries_of([model("gpt-4o")]))[:700],
+    "half": models_file_bytes(entries_of([model("gpt-4o")]))[:700],
     "binary": os.urandom(2000),
     "nothing": b"",
     "a list": b"[1, 2]",
@@ -97,14 +98,14 @@ def test_a_useless_file_leaves_what_was_known(what, models, caplog):
         models.look()
     assert set(models.wanted) == {GOOD_ID}
     assert len(caplog.records) == 1 and "\n" not in caplog.messages[0]
-    put(models, render.models_file(entries_of([model("next")])))
-    assert set(models.wanted) == {render.MANAGED_PREFIX + "next"}
+    put(models, models_file_bytes(entries_of([model("next")])))
+    assert set(models.wanted) == {MANAGED_PREFIX + "next"}
 
 
 def test_what_the_sidecar_renders_is_understood_whole(models):
     """Every entry of a rich catalog arrives with the values that it was rendered with."""
     rendered = entries_of(demo_catalog())
-    put(models, render.models_file(rendered))
+    put(models, models_file_bytes(rendered))
     assert list(models.wanted) == [entry["model_info"]["id"] for entry in rendered]
     for entry in rendered:
         read = models.wanted[entry["model_info"]["id"]]
@@ -120,7 +121,7 @@ def test_dates_become_text_and_the_last_of_two_equal_ids_counts(models):
     put(models, (dated + entry(model_name=P + "second").removeprefix("model_list:\n")).encode())
     assert [item["model_name"] for item in models.wanted.values()] == [P + "second"]
     put(models, dated.encode())
-    info = models.wanted[render.MANAGED_PREFIX + "gpt-4o"]["model_info"]
+    info = models.wanted[MANAGED_PREFIX + "gpt-4o"]["model_info"]
     assert (info["deprecation_date"], info["at"]) == ("2027-01-31", "2027-01-31T10:00:00")
 
 
@@ -153,7 +154,7 @@ def test_no_bytes_raise(models, data):
 @given(st.lists(entries, max_size=2))
 def test_no_entries_raise(models, items):
     """Entries of any shape are either of use to LiteLLM or refused."""
-    put(models, render.yaml.safe_dump({"model_list": items}).encode())
+    put(models, yaml.safe_dump({"model_list": items}).encode())
     for item in models.wanted.values():
         assert isinstance(item["model_name"], str) and isinstance(
             item["model_info"].get("max_tokens", 0) or 0, (int, float)

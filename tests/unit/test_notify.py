@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from sidecar import command, notify
+from sidecar.command import run_user_command
 from sidecar.errors import LiteLLMError, Stopped
+from sidecar.notify import is_gunicorn_master, notify_change
 from sidecar.publish import Change
 from sidecar.settings import Settings
 from sidecar.sync import Synced
@@ -59,7 +60,7 @@ def synced(bench, change=CHANGE):
 def test_command_gets_the_change(bench, stop, tmp_path):
     """The command gets the change as JSON on its input, without a shell, and nothing is left to tell."""
     settings = bench.settings(COPILOT_ON_CHANGE=f"tee '{tmp_path}/a b; $HOME'")
-    notify.tell(settings, synced(bench), stop)
+    notify_change(settings, synced(bench), stop)
     assert json.loads((tmp_path / "a b; $HOME").read_text()) == {
         "event": "models_changed",
         "file": str(bench.models_file),
@@ -73,21 +74,21 @@ def test_command_gets_the_change(bench, stop, tmp_path):
 
 def test_nothing_to_tell(bench, stop, tmp_path):
     """No change, no command."""
-    notify.tell(bench.settings(COPILOT_ON_CHANGE=f"touch {tmp_path}/told"), synced(bench, None), stop)
+    notify_change(bench.settings(COPILOT_ON_CHANGE=f"touch {tmp_path}/told"), synced(bench, None), stop)
     assert not (tmp_path / "told").exists()
 
 
 def test_untold_change_is_told_later(bench, stop, tmp_path):
     """What could not be told is kept, joined with what comes, and told once somebody takes it."""
     with pytest.raises(LiteLLMError, match=r"ended with 3; the change of .* stands"):
-        notify.tell(bench.settings(COPILOT_ON_CHANGE="sh -c 'exit 3'"), synced(bench), stop)
+        notify_change(bench.settings(COPILOT_ON_CHANGE="sh -c 'exit 3'"), synced(bench), stop)
     settings = bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told")
     later = Synced(8, Change(added=("newer",), removed=("new",), changed=("other",)), str(bench.models_file))
-    notify.tell(settings, later, stop)
+    notify_change(settings, later, stop)
     told = json.loads((tmp_path / "told").read_text())
     assert (told["models"], told["added"], told["removed"], told["changed"]) == (8, ["newer"], ["old"], ["other"])
     (tmp_path / "told").unlink()
-    notify.tell(settings, synced(bench, None), stop)
+    notify_change(settings, synced(bench, None), stop)
     assert not (tmp_path / "told").exists()
 
 
@@ -98,14 +99,14 @@ def test_untold_change_is_told_later(bench, stop, tmp_path):
 def test_command_fails(bench, stop, words, problem):
     """A command that fails is an error with exit code 6."""
     with pytest.raises(LiteLLMError, match=problem) as caught:
-        notify.tell(bench.settings(COPILOT_ON_CHANGE=words), synced(bench), stop)
+        notify_change(bench.settings(COPILOT_ON_CHANGE=words), synced(bench), stop)
     assert caught.value.exit_code == 6
 
 
 def test_command_time_limit(stop):
     """A command that takes too long is ended, with what it started."""
     began = time.monotonic()
-    assert "took longer" in command.run("sh -c 'sleep 60 & wait'", b"", stop, limit=0.2)
+    assert "took longer" in run_user_command("sh -c 'sleep 60 & wait'", b"", stop, limit=0.2)
     assert time.monotonic() - began < 5
 
 
@@ -113,13 +114,13 @@ def test_command_interrupted(stop):
     """A signal to the sidecar ends a command that is under way."""
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped):
-        command.run("sleep 60", b"", stop)
+        run_user_command("sleep 60", b"", stop)
 
 
 def test_command_leaves_a_service_running(stop):
     """A command may start something that goes on; it is not waited for."""
     began = time.monotonic()
-    assert command.run("sh -c 'sleep 3 & exit 0'", b"", stop) == ""
+    assert run_user_command("sh -c 'sleep 3 & exit 0'", b"", stop) == ""
     assert time.monotonic() - began < 2
 
 
@@ -127,7 +128,7 @@ def test_command_has_no_access_token(monkeypatch, stop, tmp_path):
     """GITHUB_TOKEN stays with the sidecar; other variables go through."""
     monkeypatch.setenv("GITHUB_TOKEN", "ghu_secretsecretsecret")
     monkeypatch.setenv("OTHER", "there")
-    assert command.run(f"sh -c 'env > {tmp_path}/env'", b"", stop) == ""
+    assert run_user_command(f"sh -c 'env > {tmp_path}/env'", b"", stop) == ""
     text = (tmp_path / "env").read_text()
     assert "OTHER=there" in text and "ghu_secret" not in text
 
@@ -135,7 +136,7 @@ def test_command_has_no_access_token(monkeypatch, stop, tmp_path):
 def test_url_is_retried(bench, stop):
     """The address gets the change, again after a failure that may pass, and no secret."""
     with Hook([503, 503]) as hook:
-        notify.tell(
+        notify_change(
             Settings.load({"COPILOT_ON_CHANGE_URL": hook.url, "COPILOT_MODELS_FILE": str(bench.models_file)}),
             synced(bench),
             stop,
@@ -150,7 +151,7 @@ def test_url_refuses(bench, stop, status, times):
     """Retries are bounded, a redirect is not followed, and the address is in no message: it may hold a secret."""
     with Hook([status] * 9, [("Location", "/elsewhere"), ("Retry-After", "0")]) as hook:
         with pytest.raises(LiteLLMError) as caught:
-            notify.tell(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
+            notify_change(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
         assert len(hook.bodies) == times
     assert "secret-path" not in str(caught.value)
 
@@ -187,12 +188,12 @@ def master(tmp_path):
 def test_gunicorn_master_reloads(master, bench, stop):
     """A gunicorn master gets SIGHUP and starts new workers; one of its workers would not get it."""
     process, pidfile, log = master
-    notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(pidfile)), synced(bench), stop)
+    notify_change(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(pidfile)), synced(bench), stop)
     until(lambda: log.read_text().count("Booting worker") == 2, what="a new worker")
     assert process.poll() is None
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     for worker in workers.stdout.split():
-        assert not notify.is_gunicorn_master(int(worker))
+        assert not is_gunicorn_master(int(worker))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_no_signal_for_others(bench, stop, tmp_path, code):
         process.stdout.readline()
         (tmp_path / "pid").write_text(f"{process.pid}\n")
         with pytest.raises(LiteLLMError, match="is no gunicorn master; no SIGHUP was sent"):
-            notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
+            notify_change(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
         assert process.poll() is None
         process.kill()
 
@@ -225,4 +226,4 @@ def test_no_pidfile(bench, stop, tmp_path, content):
     if content is not None:
         (tmp_path / "pid").write_text(content)
     with pytest.raises(LiteLLMError, match="no SIGHUP was sent"):
-        notify.tell(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
+        notify_change(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.prices import Prices, Rates, parse
+from sidecar.prices import Prices, Rates, parse_prices
 from tests.fakes.catalog import multiplier, nano, tier, tiered
 
 
@@ -36,14 +36,14 @@ def usd(*prices):
 )
 def test_one_tier(billing, expected):
     """Credits per batch become USD per token, to the last digit, in every spelling."""
-    assert parse(billing) == Prices(expected)
+    assert parse_prices(billing) == Prices(expected)
 
 
 @pytest.mark.parametrize(("name", "boundary"), [("context_max", 272_000), ("max_prompt_tokens", 200_000)])
 def test_two_tiers(name, boundary):
     """The second tier holds above the boundary, whichever way that is spelt."""
     longer = tier(500, 2250, 50, context_max=1_050_000)
-    found = parse(tiered(tier(250, 1500, 25, **{name: boundary}), longer))
+    found = parse_prices(tiered(tier(250, 1500, 25, **{name: boundary}), longer))
     assert found == Prices(usd("2.5e-6", "15e-6", "2.5e-7", None), boundary, usd("5e-6", "22.5e-6", "5e-7", None))
 
 
@@ -59,20 +59,20 @@ def test_two_tiers(name, boundary):
 )
 def test_a_second_tier_that_changes_nothing(longer):
     """A second tier without a price of its own is left out."""
-    found = parse(tiered(tier(250, 1500, 25, context_max=272_000), longer))
+    found = parse_prices(tiered(tier(250, 1500, 25, context_max=272_000), longer))
     assert found.boundary is None and found.long_context is None
 
 
 @pytest.mark.parametrize("boundary", [None, 0, -1, 1.5, True, "200000", 10**12])
 def test_no_boundary_no_second_tier(boundary):
     """Without a number of tokens from which on it holds, a second tier cannot be used."""
-    assert parse(tiered(tier(250, 1500, context_max=boundary), tier(500, 3000))).long_context is None
+    assert parse_prices(tiered(tier(250, 1500, context_max=boundary), tier(500, 3000))).long_context is None
 
 
 def test_cache_write_may_be_missing_above():
     """The second tier may lack a cache price; that is not a price of zero."""
     billing = tiered(tier(300, 1500, 30, cache_write_price=375, context_max=200_000), tier(600, 2250, 60))
-    assert parse(billing).long_context == usd("6e-6", "22.5e-6", "6e-7", None)
+    assert parse_prices(billing).long_context == usd("6e-6", "22.5e-6", "6e-7", None)
 
 
 NO_NUMBER = [None, "1000", -1, True, float("nan"), float("inf"), Decimal("NaN"), [], {}, 10**40]
@@ -82,15 +82,15 @@ NO_NUMBER = [None, "1000", -1, True, float("nan"), float("inf"), Decimal("NaN"),
 @pytest.mark.parametrize("make", [lambda batch: tiered(tier(100, 200), batch_size=batch), lambda b: nano(1, 2, 1, b)])
 def test_batch_that_is_none(make, batch):
     """Without a positive batch size there is no price."""
-    assert parse(make(batch)) is None
+    assert parse_prices(make(batch)) is None
 
 
 @pytest.mark.parametrize("price", NO_NUMBER)
 def test_price_that_is_none(price):
     """What is not a price is unknown, not zero; without a price for input there are no prices at all."""
-    assert parse(tiered(tier(200, price, price))) == Prices(usd("0.000002", None, None, None))
-    assert parse(tiered(tier(price, 200, 100))) is None
-    assert parse(tiered(tier(100, 200, context_max=9), {"output_price": 300, "input_price": price})) == Prices(
+    assert parse_prices(tiered(tier(200, price, price))) == Prices(usd("0.000002", None, None, None))
+    assert parse_prices(tiered(tier(price, 200, 100))) is None
+    assert parse_prices(tiered(tier(100, 200, context_max=9), {"output_price": 300, "input_price": price})) == Prices(
         usd("0.000001", "0.000002", None, None), 9, usd(None, "0.000003", None, None)
     )
 
@@ -98,14 +98,14 @@ def test_price_that_is_none(price):
 @pytest.mark.parametrize("billing", [None, [], "x", {}, multiplier(1), {"token_prices": None}, {"token_prices": []}])
 def test_no_prices(billing):
     """Billing without token prices gives none."""
-    assert parse(billing) is None
+    assert parse_prices(billing) is None
 
 
 @pytest.mark.parametrize("price", [10**9, Decimal("1e-25")])
 def test_beyond_all_reason(price):
     """A price above a dollar a token, or below anything that could be billed, is a mistake."""
-    assert parse(tiered(tier(200, price))).default.output is None
-    assert parse(tiered(tier(price, 200))) is None
+    assert parse_prices(tiered(tier(200, price))).default.output is None
+    assert parse_prices(tiered(tier(price, 200))) is None
 
 
 NUMBERS = st.one_of(
@@ -120,7 +120,7 @@ TABLES = st.dictionaries(st.sampled_from([*NAMES, "batch_size", "default", "long
 @given(TABLES)
 def test_any_table(table):
     """Whatever the table holds, a price is a finite number from 0 to a dollar."""
-    found = parse({"token_prices": table})
+    found = parse_prices({"token_prices": table})
     for rates in [found.default, found.long_context] if found else []:
         for price in vars(rates).values() if rates else []:
             assert price is None or (price.is_finite() and 0 <= price <= 1)

@@ -9,10 +9,10 @@ import time
 import pytest
 import yaml
 
-from sidecar import publish
 from sidecar.errors import SidecarError, StorageError
+from sidecar.publish import Change, models_file_bytes, publish_models, verify_models_file
 from sidecar.settings import Settings
-from sidecar.sync import choose
+from sidecar.sync import entries_for
 from tests.fakes.catalog import model
 from tests.unit.conftest import files_under, unprivileged
 
@@ -21,7 +21,7 @@ A, B = model("a"), model("b")
 
 
 def entries(*items):
-    return choose(list(items), SETTINGS)[1]
+    return entries_for(list(items), SETTINGS)[1]
 
 
 def identity(path):
@@ -36,29 +36,29 @@ def path(tmp_path):
 
 def test_first_publication(path):
     """The first publication makes the file and names every model as added."""
-    change = publish.publish(path, entries(A, B))
-    assert change == publish.Change(added=("github_copilot/a", "github_copilot/b")) and change
+    change = publish_models(path, entries(A, B))
+    assert change == Change(added=("github_copilot/a", "github_copilot/b")) and change
     assert [item["model_name"] for item in yaml.safe_load(path.read_bytes())["model_list"]] == list(change.added)
 
 
 def test_unchanged_file_is_not_touched(path):
     """Equal models leave the file as it is: same inode, same times."""
-    publish.publish(path, entries(A, B))
+    publish_models(path, entries(A, B))
     before = identity(path)
-    assert publish.publish(path, entries(B, A)) is None
+    assert publish_models(path, entries(B, A)) is None
     assert identity(path) == before
 
 
 def test_change(path):
     """What was added, removed and changed is named."""
-    publish.publish(path, entries(A, B))
-    change = publish.publish(path, entries(model("b", output=1), model("c")))
-    assert change == publish.Change(("github_copilot/c",), ("github_copilot/a",), ("github_copilot/b",))
+    publish_models(path, entries(A, B))
+    change = publish_models(path, entries(model("b", output=1), model("c")))
+    assert change == Change(("github_copilot/c",), ("github_copilot/a",), ("github_copilot/b",))
 
 
 def test_empty_list(path):
     """An empty list is a valid models file."""
-    assert publish.publish(path, []) == publish.Change() and not publish.Change()
+    assert publish_models(path, []) == Change() and not Change()
     assert yaml.safe_load(path.read_bytes()) == {"model_list": []}
 
 
@@ -67,7 +67,7 @@ def test_everybody_may_read_it(path, umask):
     """The models file is 0644 whatever the umask: LiteLLM may be another user."""
     before = os.umask(umask)
     try:
-        publish.publish(path, entries(A))
+        publish_models(path, entries(A))
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -90,8 +90,8 @@ GARBAGE = [
 def test_garbage_is_replaced(path, garbage):
     """Whatever a damaged models file holds, the next publication heals it."""
     path.write_bytes(garbage)
-    assert "github_copilot/a" in publish.publish(path, entries(A)).added
-    assert path.read_bytes() == publish.models_file(entries(A))
+    assert "github_copilot/a" in publish_models(path, entries(A)).added
+    assert path.read_bytes() == models_file_bytes(entries(A))
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_garbage_is_replaced(path, garbage):
 )
 def test_wrong_entries_are_not_published(path, spoil):
     """Entries with repeated or foreign ids are a defect, which the file never sees."""
-    publish.publish(path, entries(A))
+    publish_models(path, entries(A))
     before = identity(path)
     with pytest.raises(SidecarError):
-        publish.publish(path, spoil(entries(A, B)))
+        publish_models(path, spoil(entries(A, B)))
     assert identity(path) == before
 
 
@@ -114,27 +114,27 @@ def test_wrong_entries_are_not_published(path, spoil):
 def test_check(data):
     """What does not parse to what was meant is refused."""
     with pytest.raises(SidecarError):
-        publish.check(data, entries(A))
+        verify_models_file(data, entries(A))
 
 
 def test_missing_directory(tmp_path):
     """Without the directory the message names the file and the cure, and nothing is made."""
     path = tmp_path / "missing" / "copilot_models.yaml"
     with pytest.raises(StorageError, match=str(path)) as caught:
-        publish.publish(path, entries(A))
+        publish_models(path, entries(A))
     assert str(path.parent) in caught.value.hint and not path.parent.exists()
 
 
 def test_read_only_directory(outside):
     """On a read-only volume the old file stays, with nothing beside it; unchanged models are no failure."""
     path = outside / "copilot_models.yaml"
-    publish.publish(path, entries(A))
+    publish_models(path, entries(A))
     before = files_under(outside)
     outside.chmod(0o555)
     with unprivileged():
         with pytest.raises(StorageError, match="Permission denied") as caught:
-            publish.publish(path, entries(B))
-        assert publish.publish(path, entries(A)) is None
+            publish_models(path, entries(B))
+        assert publish_models(path, entries(A)) is None
     assert str(path) in str(caught.value) and "uid" in caught.value.hint and files_under(outside) == before
 
 
@@ -143,5 +143,5 @@ def test_stale_temporaries_go_with_the_next_change(path):
     left = path.with_name(f".{path.name}.0123456789ab.tmp")
     left.write_bytes(b"part")
     os.utime(left, (time.time() - 400,) * 2)
-    publish.publish(path, entries(A))
+    publish_models(path, entries(A))
     assert files_under(path.parent).keys() == {path.name}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from scripts import reference
-from sidecar.catalog import parse
-from sidecar.render import entries
+from sidecar.catalog import parse_models
+from sidecar.render import build_entries
 from sidecar.settings import Settings
 from tests.fakes.catalog import model, tier, tiered, warning
 
@@ -27,8 +27,8 @@ def test_every_model_info_key_is_explained() -> None:
         supports={"adaptive_thinking": True, "min_thinking_budget": 1, "max_thinking_budget": 2},
         warnings=[warning("model_deprecated", "It goes on 2027-01-31.")],
     )
-    models, _ = parse([full])
-    found, _ = entries(models, Settings())
+    models, _ = parse_models([full])
+    found, _ = build_entries(models, Settings())
     keys = {re.sub(r"_above_128k_tokens$", "_above_Nk_tokens", key) for key in found[0]["model_info"]}
     others = {key for key in keys if key.endswith("_above_Nk_tokens") and not key.startswith("input")}
     assert len(others) == 4

@@ -11,12 +11,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar import publish, render
-from sidecar.catalog import items as items_of
-from sidecar.catalog import parse
+from sidecar.catalog import catalog_items as items_of
+from sidecar.catalog import parse_models
 from sidecar.errors import SidecarError
+from sidecar.publish import verify_models_file
+from sidecar.render import MANAGED_PREFIX, build_entries, dump_entries, model_info, models_file_bytes
 from sidecar.settings import Settings
-from sidecar.sync import choose
+from sidecar.sync import entries_for
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model, nano, tier, tiered
 
 LONG = tiered(
@@ -27,13 +28,13 @@ ALL = {"COPILOT_PICKER_ONLY": "false", "COPILOT_EMBEDDINGS": "true", "COPILOT_SL
 
 
 def info_of(id="m", environ=None, **fields):
-    (found,), _ = parse([model(id, **fields)])
-    return render.model_info(found, Settings.load(environ or {}))
+    (found,), _ = parse_models([model(id, **fields)])
+    return model_info(found, Settings.load(environ or {}))
 
 
 def file_of(items, **environ):
     """The bytes that a sync would publish for a catalog."""
-    return render.models_file(choose(items, Settings.load(environ))[1])
+    return models_file_bytes(entries_for(items, Settings.load(environ))[1])
 
 
 def entries_of(items, **environ):
@@ -103,8 +104,8 @@ def test_capabilities_that_the_catalog_does_not_mention():
     """Where the catalog says nothing of capabilities, LiteLLM's own knowledge applies."""
     item = model("m")
     del item["capabilities"]["supports"]
-    (found,), _ = parse([item])
-    named = [key for key in render.model_info(found, Settings()) if key.startswith("supports_")]
+    (found,), _ = parse_models([item])
+    named = [key for key in model_info(found, Settings()) if key.startswith("supports_")]
     assert named == ["supports_system_messages"]
 
 
@@ -298,7 +299,7 @@ def test_names(names, expected):
     entries = entries_of([model("b"), model("a")], COPILOT_MODEL_NAMES=names)
     assert sorted(item["model_name"] for item in entries) == sorted(expected)
     keys = [item["model_info"].pop("id") for item in entries]
-    assert len(set(keys)) == len(keys) and all(key.startswith(render.MANAGED_PREFIX) for key in keys)
+    assert len(set(keys)) == len(keys) and all(key.startswith(MANAGED_PREFIX) for key in keys)
     by_model = {item["litellm_params"]["model"]: item["model_info"] for item in entries}
     assert all(by_model[item["litellm_params"]["model"]] == item["model_info"] for item in entries)
 
@@ -307,7 +308,7 @@ def test_file_is_what_was_meant():
     """The models file starts with its warning and parses to the entries, numbers being numbers."""
     data = file_of(demo_catalog(), **ALL)
     assert data.startswith(b"# ") and b"Do not edit" in data.splitlines()[0] and data.isascii()
-    meant = choose(demo_catalog(), Settings.load(ALL))[1]
+    meant = entries_for(demo_catalog(), Settings.load(ALL))[1]
     parsed = yaml.safe_load(data)
     assert list(parsed) == ["model_list"]
     as_floats = json.loads(json.dumps(meant, default=float))
@@ -325,7 +326,7 @@ def test_no_floating_point_dust():
 
 def test_empty_file():
     """No entries make a valid file with an empty list."""
-    assert yaml.safe_load(render.models_file([])) == {"model_list": []}
+    assert yaml.safe_load(models_file_bytes([])) == {"model_list": []}
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,7 @@ def test_empty_file():
 )  # fmt: skip
 def test_text_stays_text(text):
     """Text that YAML could take for something else comes back as the same text."""
-    (found,), _ = parse([model("m", vendor=text, name=text)])
+    (found,), _ = parse_models([model("m", vendor=text, name=text)])
     (entry,) = entries_of([model("m", vendor=text, name=text)])
     assert entry["model_info"].get("vendor", "") == found.vendor
     assert entry["model_info"].get("display_name", "") == found.name
@@ -363,9 +364,9 @@ def test_any_order_gives_equal_bytes():
 
 def test_rendering_what_was_rendered_changes_nothing():
     """Entries that were read from the file and written again mean the same."""
-    text = render.dump_entries(choose(demo_catalog(), Settings.load(ALL))[1])
+    text = dump_entries(entries_for(demo_catalog(), Settings.load(ALL))[1])
     again = yaml.safe_load(text)
-    assert yaml.safe_load(render.dump_entries(again)) == again
+    assert yaml.safe_load(dump_entries(again)) == again
 
 
 def test_each_user_his_own_seat():
@@ -426,9 +427,9 @@ def test_any_catalog(payload, names, order):
     environ = {**ALL, "COPILOT_MODEL_NAMES": names}
     try:
         found = items_of(payload)
-        _, entries = choose(found, Settings.load(environ))
-        data = render.models_file(entries)
-        publish.check(data, entries)
+        _, entries = entries_for(found, Settings.load(environ))
+        data = models_file_bytes(entries)
+        verify_models_file(data, entries)
     except SidecarError:
         return
     parsed = yaml.safe_load(data)["model_list"]
@@ -451,8 +452,8 @@ def test_no_dangerous_id_gets_through(ids):
 
 def test_a_name_is_never_given_twice():
     """A router's id that looks like another model's name does without it, and that is said."""
-    models, _ = parse([model("gpt-4o"), model("github_copilot/gpt-4o")])
-    found, notes = render.entries(models, Settings(names="both", slashed_ids=True))
+    models, _ = parse_models([model("gpt-4o"), model("github_copilot/gpt-4o")])
+    found, notes = build_entries(models, Settings(names="both", slashed_ids=True))
     names = [entry["model_name"] for entry in found]
     assert sorted(names) == ["github_copilot/github_copilot/gpt-4o", "github_copilot/gpt-4o", "gpt-4o"]
     assert notes == ["github_copilot/gpt-4o stays another model's name; github_copilot/gpt-4o does without"]

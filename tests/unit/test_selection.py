@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.catalog import parse
+from sidecar.catalog import parse_models
 from sidecar.errors import BadAnswer, SidecarError, UsageError
-from sidecar.selection import endpoints, select
+from sidecar.selection import reachable_endpoints, select_models
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model
 
@@ -16,8 +16,8 @@ EMBEDDING = model("embed", type="embeddings", picker=False)
 
 
 def choose(items, **environ):
-    models, refused = parse(items)
-    return select(models, refused, Settings.load(environ))
+    models, refused = parse_models(items)
+    return select_models(models, refused, Settings.load(environ))
 
 
 def ids(selection):
@@ -51,7 +51,7 @@ def reason(selection, label):
 )
 def test_endpoints(kind, listed, reachable):
     """Listed endpoints count; where none are listed, the type decides; an empty list means not callable."""
-    assert endpoints(parse([model("m", type=kind, endpoints=listed)])[0][0]) == reachable
+    assert reachable_endpoints(parse_models([model("m", type=kind, endpoints=listed)])[0][0]) == reachable
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_demo_catalog():
             picker=st.booleans(),
             preview=st.booleans(),
             type=st.sampled_from(["chat", "embeddings", "completion"]),
-            endpoints=st.none() | st.lists(st.sampled_from([CHAT, RESPONSES, MESSAGES, WS]), max_size=2),
+            reachable_endpoints=st.none() | st.lists(st.sampled_from([CHAT, RESPONSES, MESSAGES, WS]), max_size=2),
             policy=st.sampled_from([None, "enabled", "disabled"]),
         ),
         min_size=1,
@@ -179,7 +179,7 @@ def test_never_down_to_nothing(items, environ):
         selection = choose(items, **environ)
     except SidecarError:
         return
-    assert selection.models and all(endpoints(found) for found in selection.models)
+    assert selection.models and all(reachable_endpoints(found) for found in selection.models)
     assert {item.label for item in selection.left_out if item.reason != "listed more than once"}.isdisjoint(
         ids(selection)
     )

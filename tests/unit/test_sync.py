@@ -11,9 +11,9 @@ import threading
 import pytest
 import yaml
 
-from sidecar import memory
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, StorageError, Unreachable, UsageError
-from sidecar.sync import sync
+from sidecar.memory import absences_file
+from sidecar.sync import run_once
 from tests.fakes.catalog import demo_catalog, model
 from tests.unit.conftest import EXCHANGE, MODELS, files_under
 
@@ -28,7 +28,7 @@ class Quick(threading.Event):
 
 
 def run(bench, **changes):
-    return sync(bench.settings(**changes), Quick())
+    return run_once(bench.settings(**changes), Quick())
 
 
 def state(directory):
@@ -217,7 +217,7 @@ def test_at_once_when_asked_for(synced):
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff" * 50, b'{"schema": 9}', b"[" * 100_000])
 def test_damaged_memory(synced, caplog, damage):
     """A damaged memory is said, and costs no more than a removal that comes early."""
-    memory.memory_file(synced.models_file).write_bytes(damage)
+    absences_file(synced.models_file).write_bytes(damage)
     assert run(synced).change is None
     assert "damaged" in caplog.text
     caplog.clear()
@@ -245,7 +245,7 @@ def test_missing_models_file(synced):
 def test_directory_in_place_of_a_file(bench, which):
     """A directory in place of either file is named."""
     bench.log_in()
-    path = bench.models_file if which == "models" else memory.memory_file(bench.models_file)
+    path = bench.models_file if which == "models" else absences_file(bench.models_file)
     path.mkdir()
     with pytest.raises(StorageError, match=str(path)):
         run(bench)
@@ -259,7 +259,7 @@ def test_deterministic(bench, tmp_path):
     expected = files_under(bench.shared)
     bench.gh.set_catalog(demo_catalog()[::-1])
     assert run(bench).change is None and files_under(bench.shared) == expected
-    kept = json.loads(memory.memory_file(bench.models_file).read_bytes())["models"]
+    kept = json.loads(absences_file(bench.models_file).read_bytes())["models"]
     assert kept.keys() == {item["id"] for item in demo_catalog()}
 
 

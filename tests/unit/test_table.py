@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.catalog import Refused, parse
-from sidecar.render import entries
+from sidecar.catalog import Refused, parse_models
+from sidecar.render import build_entries
 from sidecar.settings import Settings
-from sidecar.table import document, table
+from sidecar.table import models_document, models_table
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS, _ = parse(
+MODELS, _ = parse_models(
     [
         model(
             "gpt-5", vision=True, reasoning=["low"], context=1_050_000, output=128_000, billing=tiered(tier(125, 1000))
@@ -40,7 +40,7 @@ LEFT_OUT = [Refused("old", "disabled by policy")]
 
 def test_a_line_a_model() -> None:
     """Numbers are short, prices per million, and what the catalog says is printable."""
-    lines = table(MODELS, LEFT_OUT, None).splitlines()
+    lines = models_table(MODELS, LEFT_OUT, None).splitlines()
     assert lines[0].split() == ["MODEL", "VENDOR", "ENDPOINTS", "CONTEXT", "OUTPUT", "CAN", "$/M", "IN", "$/M", "OUT"]
     assert lines[1].split() == [
         "gpt-5",
@@ -61,19 +61,19 @@ def test_a_line_a_model() -> None:
 def test_a_promotion_has_a_column_of_its_own() -> None:
     """A running promotion is shown beside the prices, and the column is there only when one runs."""
     promo = {"discount_percent": 12.5, "ends_at": "2026-12-31T23:59:59Z"}
-    found, _ = parse([model("a", billing={**tiered(tier(100, 200)), "promo": promo}), model("b")])
-    lines = table(found, [], None).splitlines()
+    found, _ = parse_models([model("a", billing={**tiered(tier(100, 200)), "promo": promo}), model("b")])
+    lines = models_table(found, [], None).splitlines()
     assert lines[0].endswith("PROMO")
     assert lines[1].endswith("1.00     2.00  -12.5% to 2026-12-31")
     assert lines[2].endswith("-")
-    assert table(found, [], 40).splitlines()[0].endswith("$/M OUT")
-    assert "PROMO" not in table(MODELS, [], None)
+    assert models_table(found, [], 40).splitlines()[0].endswith("$/M OUT")
+    assert "PROMO" not in models_table(MODELS, [], None)
 
 
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 40])
 def test_narrow_terminals(width: int) -> None:
     """What does not fit is left away column by column; the model and its prices stay to the end."""
-    lines = table(MODELS, [], width).splitlines()
+    lines = models_table(MODELS, [], width).splitlines()
     assert all(len(line) <= width for line in lines)
     assert lines[0].startswith("MODEL")
     assert lines[0].endswith("$/M OUT")
@@ -81,13 +81,13 @@ def test_narrow_terminals(width: int) -> None:
 
 def test_json_for_programs() -> None:
     """Every model with its names and model_info; left-out models only when asked for."""
-    found, _ = entries(MODELS, Settings(names="both"))
-    shown = json.loads(json.dumps(document(MODELS, found, None)))
+    found, _ = build_entries(MODELS, Settings(names="both"))
+    shown = json.loads(json.dumps(models_document(MODELS, found, None)))
     assert [item["id"] for item in shown["models"]] == ["gpt-5", "tiny"]
     assert shown["models"][0]["model_names"] == ["github_copilot/gpt-5", "gpt-5"]
     assert shown["models"][0]["model_info"]["input_cost_per_token"] == 1.25e-06
     assert "id" not in shown["models"][0]["model_info"]
-    assert document(MODELS, found, LEFT_OUT)["left_out"] == [{"id": "old", "reason": "disabled by policy"}]
+    assert models_document(MODELS, found, LEFT_OUT)["left_out"] == [{"id": "old", "reason": "disabled by policy"}]
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ from sidecar.commands import parser, variables
 from sidecar.configtarget import summary_lines
 from sidecar.doctor import diagnose
 from sidecar.errors import SidecarError, Stopped, UsageError
-from sidecar.handover import import_token
+from sidecar.github.login import log_in
+from sidecar.github.token_import import import_token
 from sidecar.health import Status, check, serve
 from sidecar.inplace.configfile import restore_backup
-from sidecar.login import log_in
 from sidecar.logs import configure
 from sidecar.loop import prepare, run
 from sidecar.notify import notify_change, notify_restored

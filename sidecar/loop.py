@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from sidecar.auth import find_access_token
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
+from sidecar.github.access_token import find_access_token
 from sidecar.health import Status
 from sidecar.hook_package import install_hook
 from sidecar.notify import notify_change

@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, replace
 
 from sidecar import target
-from sidecar.auth import find_access_token
 from sidecar.catalog import Item, catalog_items, parse_models
 from sidecar.customize import load_custom
-from sidecar.github import exchange_token, read_catalog
+from sidecar.github.access_token import find_access_token
+from sidecar.github.api import exchange_token, read_catalog
 from sidecar.memory import LastSeen, dump_absences, load_absences, merge_absences
 from sidecar.publish import Change
 from sidecar.render import Entry, build_entries

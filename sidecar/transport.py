@@ -2,7 +2,7 @@
 
 No redirect is ever followed (it could carry a token to another host), no ``.netrc`` is consulted, an
 answer is bounded in time and size, and nothing of an answer's body gets into an error message. What
-an answer means is decided in ``sidecar.github``; what is tried again, and when, in ``retrying``.
+an answer means is decided in ``sidecar.github.api``; what is tried again, and when, in ``retrying``.
 """
 
 from __future__ import annotations

@@ -16,8 +16,7 @@ import pytest
 from sidecar import hook_package
 from sidecar.errors import StorageError
 from sidecar.hook_package import PACKAGE, SOURCE, install_hook
-
-from .conftest import files_under, unprivileged
+from tests.unit.conftest import files_under, unprivileged
 
 MODULES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from sidecar.auth import JSON_FILE, LOGIN_HINT, AccessToken, is_token, store_access_token
 from sidecar.errors import LoginNeeded, StorageError
-from sidecar.github import exchange_token
+from sidecar.github.access_token import JSON_FILE, LOGIN_HINT, AccessToken, is_token, store_access_token
+from sidecar.github.api import exchange_token
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked
 from sidecar.transport import retrying

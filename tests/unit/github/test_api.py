@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from sidecar.auth import AccessToken
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
-from sidecar.github import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
+from sidecar.github.access_token import AccessToken
+from sidecar.github.api import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
 from sidecar.settings import Secret
 from tests.fakes.github import GitHub
 from tests.unit.conftest import EXCHANGE, MODELS, USER, assert_no_secret

@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from sidecar.auth import LOGIN_HINT, AccessToken
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
+from sidecar.github.access_token import LOGIN_HINT, AccessToken
 from sidecar.settings import Secret, Settings
 from sidecar.text import printable
 from sidecar.transport import Answer, send

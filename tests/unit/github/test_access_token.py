@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.auth import JSON_FILE, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.errors import LoginNeeded, StorageError
+from sidecar.github.access_token import JSON_FILE, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.settings import Secret
 from sidecar.sync import fetch_catalog
 from tests.unit.conftest import unprivileged

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from sidecar.errors import AccessRefused, LoginNeeded, SidecarError, Stopped, StorageError, UpstreamError
-from sidecar.login import CODES, log_in
+from sidecar.github.login import CODES, log_in
 from tests.unit.conftest import DEVICE, EXCHANGE, POLL, USER, assert_no_secret, unprivileged, until
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from sidecar.auth import LOGIN_HINT, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, UpstreamError
-from sidecar.github import account_login, exchange_token
+from sidecar.github.access_token import LOGIN_HINT, AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.github.api import account_login, exchange_token
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked, printable
 from sidecar.transport import retrying, send

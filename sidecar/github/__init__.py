@@ -1,0 +1,1 @@
+"""GitHub: the access token, the login that gives it, the exchange and the catalog."""

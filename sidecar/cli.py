@@ -28,10 +28,10 @@ from sidecar.health import Status, check, serve
 from sidecar.inplace.configfile import restore_backup
 from sidecar.logs import configure
 from sidecar.loop import prepare, run
+from sidecar.models.table import models_document, models_table
 from sidecar.notify import notify_change, notify_restored
 from sidecar.settings import Settings, likely_typos
 from sidecar.sync import entries_for, fetch_catalog, run_once
-from sidecar.table import models_document, models_table
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)

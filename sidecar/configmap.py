@@ -20,8 +20,8 @@ import tenacity
 
 from sidecar.apiserver import Conflict, Forbidden, KubernetesApi
 from sidecar.errors import Stopped, StorageError, UpstreamError, UsageError
+from sidecar.models.entries import Entry, models_file_bytes
 from sidecar.publish import Change, compare, entries_in, verify_models_file
-from sidecar.render import Entry, models_file_bytes
 from sidecar.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from sidecar.inplace import FieldChange, Update, update_config
 from sidecar.inplace.configfile import Outcome, config_diff, sync_config
 from sidecar.inplace.textdiff import unified
 from sidecar.inplace.wholefile import replace, snapshot, storage
-from sidecar.memory import absences_file
+from sidecar.models.absences import absences_file
+from sidecar.models.entries import models_file_bytes
 from sidecar.publish import Change, entries_in
-from sidecar.render import models_file_bytes
 from sidecar.settings import Settings
 from sidecar.text import printable
 

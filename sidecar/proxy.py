@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.errors import LiteLLMError, UpstreamError
-from sidecar.render import MANAGED_PREFIX
+from sidecar.models.entries import MANAGED_PREFIX
 from sidecar.settings import Settings
 from sidecar.text import printable
 from sidecar.transport import Answer, send

@@ -11,7 +11,7 @@ import yaml
 
 from sidecar.atomic import read_file, replace_file
 from sidecar.errors import SidecarError
-from sidecar.render import MANAGED_PREFIX, models_file_bytes
+from sidecar.models.entries import MANAGED_PREFIX, models_file_bytes
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import threading
 from dataclasses import dataclass, replace
 
 from sidecar import target
-from sidecar.catalog import Item, catalog_items, parse_models
-from sidecar.customize import load_custom
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import exchange_token, read_catalog
-from sidecar.memory import LastSeen, dump_absences, load_absences, merge_absences
+from sidecar.models.absences import LastSeen, dump_absences, load_absences, merge_absences
+from sidecar.models.catalog import Item, catalog_items, parse_models
+from sidecar.models.customize import load_custom
+from sidecar.models.entries import Entry, build_entries
+from sidecar.models.selection import Selection, select_models
 from sidecar.publish import Change
-from sidecar.render import Entry, build_entries
-from sidecar.selection import Selection, select_models
 from sidecar.settings import Settings
 from sidecar.transport import retrying
 

@@ -14,7 +14,7 @@ from sidecar.atomic import read_file, replace_file
 from sidecar.configmap import Make, configmap_target
 from sidecar.configtarget import ConfigTarget, DryRunTarget
 from sidecar.errors import UsageError
-from sidecar.memory import absences_file
+from sidecar.models.absences import absences_file
 from sidecar.publish import Change, publish_models
 from sidecar.settings import Settings
 

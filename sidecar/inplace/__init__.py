@@ -21,7 +21,7 @@ from sidecar.errors import SidecarError, UsageError
 from sidecar.inplace.listing import Site, locate, refuse_shared
 from sidecar.inplace.splice import GAP, rewrite
 from sidecar.inplace.yamltext import Source, parse, plain, same_node
-from sidecar.render import MANAGED_PREFIX, PROVIDER, dump_entries
+from sidecar.models.entries import MANAGED_PREFIX, PROVIDER, dump_entries
 
 Entry = Mapping[str, object]
 

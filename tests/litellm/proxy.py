@@ -22,7 +22,7 @@ import yaml
 
 from sidecar.atomic import replace_file
 from sidecar.hook_package import install_hook
-from sidecar.render import PROVIDER, models_file_bytes
+from sidecar.models.entries import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
 from sidecar.sync import entries_for
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sidecar.atomic import replace_file
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
 
 from .proxy import CONFIG, Proxy, until

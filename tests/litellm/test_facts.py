@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import model
 
 from .facts import EXCHANGE, FACTS, Facts, expected_of, line_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.render import PROVIDER, models_file_bytes
+from sidecar.models.entries import PROVIDER, models_file_bytes
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
 from tests.unit.test_models_file import USELESS
 

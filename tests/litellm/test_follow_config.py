@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from sidecar.atomic import replace_file
-from sidecar.render import PROVIDER, models_file_bytes
+from sidecar.models.entries import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
 

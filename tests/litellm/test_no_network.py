@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 

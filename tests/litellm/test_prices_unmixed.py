@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.render import PROVIDER, models_file_bytes
+from sidecar.models.entries import PROVIDER, models_file_bytes
 from tests.fakes.catalog import model, nano, tier, tiered
 from tests.fakes.github import GitHub
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar.catalog import catalog_items
+from sidecar.models.catalog import catalog_items
 from sidecar.settings import Settings
 from sidecar.sync import entries_for, run_once
 from tests.fakes.catalog import model, multiplier, nano, tier, tiered

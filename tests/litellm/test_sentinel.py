@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 
 from .proxy import Proxy, until
 from .sentinel import LOOKUP, Sentinel

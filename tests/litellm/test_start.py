@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.catalog import catalog_items
+from sidecar.models.catalog import catalog_items
 from sidecar.settings import Settings
 from tests.fakes.copilot import MESSAGES, endpoints_of
 

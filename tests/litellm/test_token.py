@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.render import PROVIDER
+from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.copilot import EMBEDDINGS, endpoints_of
 from tests.fakes.state import Recorded

@@ -28,9 +28,9 @@ from sidecar import cli, configmap
 from sidecar.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
 from sidecar.hook_package import PACKAGE
-from sidecar.memory import load_absences
+from sidecar.models.absences import load_absences
+from sidecar.models.entries import MANAGED_PREFIX
 from sidecar.publish import Change, entries_in
-from sidecar.render import MANAGED_PREFIX
 from sidecar.settings import Settings
 from sidecar.sync import run_once
 from tests.fakes.catalog import model

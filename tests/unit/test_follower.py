@@ -14,7 +14,7 @@ from sidecar.litellm_hot_reload.adapter.routers import Refused
 from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
-from sidecar.render import models_file_bytes
+from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model
 from tests.litellm.proxy import entries_of
 

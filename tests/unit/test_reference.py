@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from scripts import reference
-from sidecar.catalog import parse_models
-from sidecar.render import build_entries
+from sidecar.models.catalog import parse_models
+from sidecar.models.entries import build_entries
 from sidecar.settings import Settings
 from tests.fakes.catalog import model, tier, tiered, warning
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.catalog import Refused, parse_models
-from sidecar.render import build_entries
+from sidecar.models.catalog import Refused, parse_models
+from sidecar.models.entries import build_entries
+from sidecar.models.table import models_document, models_table
 from sidecar.settings import Settings
-from sidecar.table import models_document, models_table
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODELS, _ = parse_models(
     [
         model(

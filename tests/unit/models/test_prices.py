@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.prices import Prices, Rates, parse_prices
+from sidecar.models.prices import Prices, Rates, parse_prices
 from tests.fakes.catalog import multiplier, nano, tier, tiered
 
 

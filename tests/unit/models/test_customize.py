@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.catalog import Model, parse_models
-from sidecar.customize import Alias, Custom, load_custom, resolve_aliases
 from sidecar.errors import StorageError, UsageError
-from sidecar.render import build_entries
+from sidecar.models.catalog import Model, parse_models
+from sidecar.models.customize import Alias, Custom, load_custom, resolve_aliases
+from sidecar.models.entries import build_entries
 from sidecar.settings import Settings
 from tests.fakes.catalog import model
 

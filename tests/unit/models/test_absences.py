@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.memory import LastSeen, absences_file, dump_absences, load_absences, merge_absences
+from sidecar.models.absences import LastSeen, absences_file, dump_absences, load_absences, merge_absences
 from tests.fakes.catalog import demo_catalog, model
 
 A, B = model("a"), model("b")

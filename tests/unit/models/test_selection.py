@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.catalog import parse_models
 from sidecar.errors import BadAnswer, SidecarError, UsageError
-from sidecar.selection import reachable_endpoints, select_models
+from sidecar.models.catalog import parse_models
+from sidecar.models.selection import reachable_endpoints, select_models
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.catalog import LONGEST_ID, Limits, Supports, catalog_items, id_problem, parse_models
 from sidecar.errors import BadAnswer
+from sidecar.models.catalog import LONGEST_ID, Limits, Supports, catalog_items, id_problem, parse_models
 from tests.fakes.catalog import demo_catalog, model, warning
 
 GOOD_IDS = [

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sidecar.catalog import Model, Refused
-from sidecar.prices import Promo
-from sidecar.render import Entry
-from sidecar.selection import reachable_endpoints
+from sidecar.models.catalog import Model, Refused
+from sidecar.models.entries import Entry
+from sidecar.models.prices import Promo
+from sidecar.models.selection import reachable_endpoints
 
 _ABILITIES = (
     ("vision", "vision"),

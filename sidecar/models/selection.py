@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sidecar.catalog import Model, Refused
 from sidecar.errors import BadAnswer, UsageError
+from sidecar.models.catalog import Model, Refused
 from sidecar.settings import Settings
 from sidecar.text import printable
 

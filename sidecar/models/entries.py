@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from sidecar.catalog import Model
-from sidecar.customize import Custom, resolve_aliases, with_overrides
-from sidecar.prices import Prices, Promo, Rates
-from sidecar.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
+from sidecar.models.catalog import Model
+from sidecar.models.customize import Custom, resolve_aliases, with_overrides
+from sidecar.models.prices import Prices, Promo, Rates
+from sidecar.models.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
 from sidecar.settings import Settings
 
 PROVIDER = "github_copilot/"

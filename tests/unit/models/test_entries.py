@@ -11,11 +11,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.catalog import catalog_items as items_of
-from sidecar.catalog import parse_models
 from sidecar.errors import SidecarError
+from sidecar.models.catalog import catalog_items as items_of
+from sidecar.models.catalog import parse_models
+from sidecar.models.entries import MANAGED_PREFIX, build_entries, dump_entries, model_info, models_file_bytes
 from sidecar.publish import verify_models_file
-from sidecar.render import MANAGED_PREFIX, build_entries, dump_entries, model_info, models_file_bytes
 from sidecar.settings import Settings
 from sidecar.sync import entries_for
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model, nano, tier, tiered

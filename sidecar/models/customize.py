@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from sidecar.atomic import read_file
-from sidecar.catalog import Model, id_problem
 from sidecar.errors import UsageError
+from sidecar.models.catalog import Model, id_problem
 from sidecar.settings import Settings
 from sidecar.text import printable
 

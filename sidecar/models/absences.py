@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sidecar.catalog import Item, id_problem
+from sidecar.models.catalog import Item, id_problem
 
 SCHEMA = 1
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sidecar import prices
 from sidecar.errors import BadAnswer
-from sidecar.prices import Prices, Promo
+from sidecar.models import prices
+from sidecar.models.prices import Prices, Promo
 from sidecar.text import printable
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")

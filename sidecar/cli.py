@@ -19,13 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.commands import parser, variables
+from sidecar.config.file import restore_backup
 from sidecar.configtarget import summary_lines
 from sidecar.doctor import diagnose
 from sidecar.errors import SidecarError, Stopped, UsageError
 from sidecar.github.login import log_in
 from sidecar.github.token_import import import_token
 from sidecar.health import Status, check, serve
-from sidecar.inplace.configfile import restore_backup
 from sidecar.logs import configure
 from sidecar.loop import prepare, run
 from sidecar.models.table import models_document, models_table

@@ -1,6 +1,6 @@
 """A config of the user's as the target of a sync, and dry runs that say what a sync would change.
 
-The editing is done in ``sidecar.inplace`` and ``sidecar.inplace.configfile``. The memory is kept next to the config.
+The editing is done in ``sidecar.config.edit`` and ``sidecar.config.file``. The memory is kept next to the config.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from sidecar.atomic import read_file, replace_file
 from sidecar.command import run_user_command
+from sidecar.config.diff import unified
+from sidecar.config.edit import FieldChange, Update, update_config
+from sidecar.config.file import Outcome, config_diff, sync_config
 from sidecar.configmap import Make
 from sidecar.errors import StorageError, UsageError
-from sidecar.inplace import FieldChange, Update, update_config
-from sidecar.inplace.configfile import Outcome, config_diff, sync_config
-from sidecar.inplace.textdiff import unified
-from sidecar.inplace.wholefile import replace, snapshot, storage
 from sidecar.models.absences import absences_file
 from sidecar.models.entries import models_file_bytes
 from sidecar.publish import Change, entries_in
 from sidecar.settings import Settings
 from sidecar.text import printable
+from sidecar.wholefile import replace, snapshot, storage
 
 log = logging.getLogger(__name__)
 

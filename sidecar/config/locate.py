@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from sidecar.config.yamltext import NULL, Source, Token, plain
 from sidecar.errors import SidecarError, UsageError
-from sidecar.inplace.yamltext import NULL, Source, Token, plain
 from sidecar.text import printable
 
 KEY = "model_list"

@@ -3,7 +3,7 @@
 New text always goes in as *line break, lines*, before an existing line break or at the end of the file,
 and comes out the same way, so that taking out what was put in gives the old text back, whatever its
 line ends and with or without one at the end. Where the list itself had to be added, or a written
-``null`` had to give way, a comment remembers it. Which entries go in or out is decided in ``sidecar.inplace``.
+``null`` had to give way, a comment remembers it. Which entries go in or out is decided in ``sidecar.config.edit``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sidecar.config.locate import KEY, Block, Flow, Site, Span
+from sidecar.config.yamltext import Source, Token
 from sidecar.errors import UsageError
-from sidecar.inplace.listing import KEY, Block, Flow, Site, Span
-from sidecar.inplace.yamltext import Source, Token
 
 ADDED = "# added by copilot-model-sync; it owns the entries whose id begins with github_copilot/managed/"
 INSTEAD = "# copilot-model-sync, in place of: "

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sidecar import inplace
+from sidecar.config import edit
+from sidecar.config.edit import MANAGED_PREFIX, FieldChange, update_config
 from sidecar.errors import SidecarError, UsageError
-from sidecar.inplace import MANAGED_PREFIX, FieldChange, update_config
 from tests.unit.corpus.configs import CONFIGS, OWN, REFUSED, USUAL
 
 corpus = pytest.mark.parametrize("config", [pytest.param(text, id=name) for name, text in CONFIGS])
@@ -69,7 +69,7 @@ def parsed(text: bytes) -> dict[str, Any]:
 
 
 def managed(text: bytes) -> list[Any]:
-    return [item for item in parsed(text)["model_list"] if inplace._is_managed(item)]
+    return [item for item in parsed(text)["model_list"] if edit._is_managed(item)]
 
 
 def assert_reversible(config: bytes) -> None:
@@ -105,10 +105,10 @@ def test_corpus_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
 )
 def test_corpus_means_the_same_to_the_reader_of_litellm(config: bytes) -> None:
     before, after = parsed(config), parsed(update_config(config, FIRST).text)
-    foreign = [item for item in after.pop("model_list") if not inplace._is_managed(item)]
+    foreign = [item for item in after.pop("model_list") if not edit._is_managed(item)]
     assert foreign == (before.pop("model_list", None) or [])
     assert after == before
-    assert inplace._same(managed(update_config(config, FIRST).text), FIRST)
+    assert edit._same(managed(update_config(config, FIRST).text), FIRST)
 
 
 def test_corpus_is_as_large_as_promised() -> None:
@@ -138,7 +138,7 @@ def test_ten_thousand_lines_take_a_second_or_two() -> None:
 
 
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.inplace.yamltext._LOADERS", (yaml.SafeLoader,))
+    monkeypatch.setattr("sidecar.config.yamltext._LOADERS", (yaml.SafeLoader,))
     for name, config in CONFIGS[::3]:
         if len(config) < 10_000:
             try:
@@ -157,7 +157,7 @@ def mine(name: str, model: str = "openai/x") -> str:
 
 
 def own(name: str) -> str:
-    lines = inplace.dump_entries([entry(name)]).splitlines()
+    lines = edit.dump_entries([entry(name)]).splitlines()
     return "".join(f"  {line}\n" for line in lines)
 
 
@@ -290,14 +290,14 @@ def test_hand_written_entry_in_a_list_that_was_added_keeps_it() -> None:
 
 
 def test_anchor_in_an_entry_is_refused_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inplace, "dump_entries", lambda entries: "- &a {}\n- *a\n")
+    monkeypatch.setattr(edit, "dump_entries", lambda entries: "- &a {}\n- *a\n")
     with pytest.raises(SidecarError, match="internal error"):
         update_config(USUAL, FIRST)
 
 
 @pytest.mark.parametrize("wrong", ["", "model_list: []\n", "x: [", USUAL.decode().replace("480", "481")])
 def test_wrong_result_is_never_handed_out(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.inplace.rewrite", lambda *args: wrong)
+    monkeypatch.setattr("sidecar.config.edit.rewrite", lambda *args: wrong)
     with pytest.raises(SidecarError, match="internal error"):
         update_config(USUAL, FIRST)
 

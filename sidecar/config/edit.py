@@ -4,7 +4,7 @@ An entry is *managed* when its ``model_info.id`` begins with ``MANAGED_PREFIX``;
 one block at the place of the first, else at the end of ``model_list``. Every other byte stays, and taking
 all managed entries out again gives the file that was there before, byte for byte. Comments *inside* a
 managed entry go with it; those between and behind managed entries stay. The result is parsed and held
-against what was meant before it is handed out. Files, locks and backups belong to ``sidecar.inplace.configfile``.
+against what was meant before it is handed out. Files, locks and backups belong to ``sidecar.config.file``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
+from sidecar.config.locate import Site, locate, refuse_shared
+from sidecar.config.splice import GAP, rewrite
+from sidecar.config.yamltext import Source, parse, plain, same_node
 from sidecar.errors import SidecarError, UsageError
-from sidecar.inplace.listing import Site, locate, refuse_shared
-from sidecar.inplace.splice import GAP, rewrite
-from sidecar.inplace.yamltext import Source, parse, plain, same_node
 from sidecar.models.entries import MANAGED_PREFIX, PROVIDER, dump_entries
 
 Entry = Mapping[str, object]

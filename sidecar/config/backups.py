@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.inplace.wholefile import Snapshot, snapshot, storage, sync_directory, write_beside
+from sidecar.wholefile import Snapshot, snapshot, storage, sync_directory, write_beside
 
 _NAME = r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?"
 

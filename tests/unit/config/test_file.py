@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar import wholefile
+from sidecar.config import backups
+from sidecar.config import file as config_file
+from sidecar.config.edit import MANAGED_PREFIX, update_config
+from sidecar.config.file import config_diff, list_backups, restore_backup, sync_config
 from sidecar.errors import SidecarError, StorageError, UsageError
-from sidecar.inplace import MANAGED_PREFIX, backups, configfile, update_config, wholefile
-from sidecar.inplace.configfile import config_diff, list_backups, restore_backup, sync_config
 from tests.unit.corpus.configs import USUAL
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, or give files away")
 
 
@@ -213,7 +216,7 @@ def test_change_by_somebody_else_meanwhile_is_not_lost(config: Path, monkeypatch
 
 
 def test_file_that_never_rests_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configfile, "replace", lambda *args, **more: False)
+    monkeypatch.setattr(config_file, "replace", lambda *args, **more: False)
     with pytest.raises(StorageError, match="being changed all the time"):
         sync_config(config, ENTRIES)
     assert config.read_bytes() == OLD
@@ -362,7 +365,7 @@ CHILD = """
     import json, os, sys
     sys.path.insert(0, {root!r})
     from pathlib import Path
-    from sidecar.inplace.configfile import sync_config, restore_backup
+    from sidecar.config.file import sync_config, restore_backup
     from sidecar.errors import SidecarError
     entries = json.loads({entries!r})
     def run(path, **more):
@@ -506,7 +509,7 @@ def test_syncs_at_once_wait_for_each_other(config: Path) -> None:
 
 def test_lock_held_by_another_is_waited_for_and_then_reported(config: Path) -> None:
     holder = child("""
-        from sidecar.inplace.configfile import _lock
+        from sidecar.config.file import _lock
         with _lock(Path("config.yaml").resolve(), 5):
             print("held", flush=True)
             sys.stdin.readline()

@@ -1,7 +1,7 @@
 """Reads YAML as text with positions: which characters are which token, where lines end, what a node means.
 
 Every position is an index of a character in ``Source.text``. Nothing is written here and no YAML tag is
-ever obeyed: a tag that is not YAML's own stays text. ``sidecar.inplace.splice`` decides with this what to cut.
+ever obeyed: a tag that is not YAML's own stays text. ``sidecar.config.splice`` decides with this what to cut.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Brings a config file on disk up to date: one writer at a time, a backup first, replaced whole or not at all.
 
-What the new text is, ``sidecar.inplace`` says. Here a crash at any moment leaves the old file or the new
+What the new text is, ``sidecar.config.edit`` says. Here a crash at any moment leaves the old file or the new
 one, symlinks stay symlinks, and mode, owner and group stay. Extended attributes and hard links are not
 carried over: a rename makes a new inode.
 """
@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.config.backups import backups_of, make_backup, prune
+from sidecar.config.diff import unified
+from sidecar.config.edit import Entry, Update, update_config
 from sidecar.errors import StorageError, UsageError
-from sidecar.inplace import Entry, Update, update_config
-from sidecar.inplace.backups import backups_of, make_backup, prune
-from sidecar.inplace.textdiff import unified
-from sidecar.inplace.wholefile import Snapshot, remove_left, replace, snapshot, storage
+from sidecar.wholefile import Snapshot, remove_left, replace, snapshot, storage
 
 _TRIES = 5
 _POLL = 0.05

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from sidecar.commands import parser, variables
 from sidecar.config.file import restore_backup
-from sidecar.configtarget import summary_lines
 from sidecar.doctor import diagnose
 from sidecar.errors import SidecarError, Stopped, UsageError
 from sidecar.github.login import log_in
@@ -32,6 +31,7 @@ from sidecar.models.table import models_document, models_table
 from sidecar.notify import notify_change, notify_restored
 from sidecar.settings import Settings, likely_typos
 from sidecar.sync import entries_for, fetch_catalog, run_once
+from sidecar.targets.config import summary_lines
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)

@@ -14,15 +14,15 @@ from typing import TextIO
 
 from sidecar.atomic import read_file
 from sidecar.config.file import sync_config
-from sidecar.configtarget import resolve_symlinks
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, Unreachable, UpstreamError, UsageError
 from sidecar.github.access_token import LOGIN_HINT, find_access_token
 from sidecar.github.api import CopilotToken, exchange_token, read_catalog
 from sidecar.models.catalog import catalog_items
 from sidecar.proxy import check_alive, check_hook, check_in_sync
-from sidecar.publish import managed_in
 from sidecar.settings import Settings
 from sidecar.sync import entries_for
+from sidecar.targets.config import resolve_symlinks
+from sidecar.targets.models_file import managed_in
 from sidecar.text import masked, printable
 from sidecar.transport import retrying
 

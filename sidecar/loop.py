@@ -18,9 +18,9 @@ from sidecar.github.access_token import find_access_token
 from sidecar.health import Status
 from sidecar.hook_package import install_hook
 from sidecar.notify import notify_change
-from sidecar.publish import publish_models
 from sidecar.settings import Settings
 from sidecar.sync import Synced, run_once
+from sidecar.targets.models_file import publish_models
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)

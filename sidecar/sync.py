@@ -1,4 +1,4 @@
-"""One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.target``).
+"""One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.targets.select``).
 
 Last good wins: whatever fails on the way raises, and nothing in the target has changed.
 """
@@ -9,7 +9,6 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 
-from sidecar import target
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import exchange_token, read_catalog
 from sidecar.models.absences import LastSeen, dump_absences, load_absences, merge_absences
@@ -17,8 +16,9 @@ from sidecar.models.catalog import Item, catalog_items, parse_models
 from sidecar.models.customize import load_custom
 from sidecar.models.entries import Entry, build_entries
 from sidecar.models.selection import Selection, select_models
-from sidecar.publish import Change
 from sidecar.settings import Settings
+from sidecar.targets import select
+from sidecar.targets.models_file import Change
 from sidecar.transport import retrying
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, 
 
     Raises SidecarError; then nothing has changed in the target.
     """
-    place = target.select_target(settings, adopt=adopt, dry_run=dry_run)
+    place = select.select_target(settings, adopt=adopt, dry_run=dry_run)
     found = fetch_catalog(settings, stop)
     selected, remembered = Selection((), ()), dict[str, LastSeen]()
 

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar import configmap
-from sidecar.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.errors import BadAnswer, StorageError, Unreachable
 from sidecar.models.entries import MANAGED_PREFIX
-from sidecar.publish import Change, entries_in
+from sidecar.targets import configmap
+from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
+from sidecar.targets.models_file import Change, entries_in
 from tests.k8s.cluster import App, Cluster
 from tests.k8s.manifests import K8S, build, objects
 from tests.litellm.proxy import until

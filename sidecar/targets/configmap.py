@@ -18,11 +18,11 @@ from typing import Any
 
 import tenacity
 
-from sidecar.apiserver import Conflict, Forbidden, KubernetesApi
 from sidecar.errors import Stopped, StorageError, UpstreamError, UsageError
 from sidecar.models.entries import Entry, models_file_bytes
-from sidecar.publish import Change, compare, entries_in, verify_models_file
 from sidecar.settings import Settings
+from sidecar.targets.kubernetes import Conflict, Forbidden, KubernetesApi
+from sidecar.targets.models_file import Change, compare, entries_in, verify_models_file
 
 log = logging.getLogger(__name__)
 

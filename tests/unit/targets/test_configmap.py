@@ -24,15 +24,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sidecar import cli, configmap
-from sidecar.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
+from sidecar import cli
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
 from sidecar.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
 from sidecar.models.entries import MANAGED_PREFIX
-from sidecar.publish import Change, entries_in
 from sidecar.settings import Settings
 from sidecar.sync import run_once
+from sidecar.targets import configmap
+from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
+from sidecar.targets.models_file import Change, entries_in
 from tests.fakes.catalog import model
 
 TOKEN = "sa-token-one"

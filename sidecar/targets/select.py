@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 from sidecar.atomic import read_file, replace_file
-from sidecar.configmap import Make, configmap_target
-from sidecar.configtarget import ConfigTarget, DryRunTarget
 from sidecar.errors import UsageError
 from sidecar.models.absences import absences_file
-from sidecar.publish import Change, publish_models
 from sidecar.settings import Settings
+from sidecar.targets.config import ConfigTarget, DryRunTarget
+from sidecar.targets.configmap import Make, configmap_target
+from sidecar.targets.models_file import Change, publish_models
 
 
 class Target(Protocol):

@@ -18,12 +18,12 @@ from sidecar.command import run_user_command
 from sidecar.config.diff import unified
 from sidecar.config.edit import FieldChange, Update, update_config
 from sidecar.config.file import Outcome, config_diff, sync_config
-from sidecar.configmap import Make
 from sidecar.errors import StorageError, UsageError
 from sidecar.models.absences import absences_file
 from sidecar.models.entries import models_file_bytes
-from sidecar.publish import Change, entries_in
 from sidecar.settings import Settings
+from sidecar.targets.configmap import Make
+from sidecar.targets.models_file import Change, entries_in
 from sidecar.text import printable
 from sidecar.wholefile import replace, snapshot, storage
 
@@ -49,7 +49,7 @@ class ConfigTarget:
         self.adopt, self.dry_run = adopt, dry_run
 
     def update(self, make: Make, stop: threading.Event) -> Change | None:
-        """As in ``sidecar.target``; a dry run writes neither the config nor the memory."""
+        """As in ``sidecar.targets.select``; a dry run writes neither the config nor the memory."""
         memory_file = absences_file(self.path)
         stored = read_file(memory_file)
         entries, remembered = make(stored)

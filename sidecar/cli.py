@@ -25,10 +25,10 @@ from sidecar.errors import SidecarError, Stopped, UsageError
 from sidecar.github.login import log_in
 from sidecar.github.token_import import import_token
 from sidecar.health import Status, check, serve
+from sidecar.litellm.notify import notify_change, notify_restored
 from sidecar.logs import configure
 from sidecar.loop import prepare, run
 from sidecar.models.table import models_document, models_table
-from sidecar.notify import notify_change, notify_restored
 from sidecar.settings import Settings, likely_typos
 from sidecar.sync import entries_for, fetch_catalog, run_once
 from sidecar.targets.config import summary_lines

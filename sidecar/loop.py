@@ -16,8 +16,8 @@ from collections.abc import Callable
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.github.access_token import find_access_token
 from sidecar.health import Status
-from sidecar.hook_package import install_hook
-from sidecar.notify import notify_change
+from sidecar.litellm.hook_package import install_hook
+from sidecar.litellm.notify import notify_change
 from sidecar.settings import Settings
 from sidecar.sync import Synced, run_once
 from sidecar.targets.models_file import publish_models

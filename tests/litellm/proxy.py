@@ -21,7 +21,7 @@ import requests
 import yaml
 
 from sidecar.atomic import replace_file
-from sidecar.hook_package import install_hook
+from sidecar.litellm.hook_package import install_hook
 from sidecar.models.entries import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
 from sidecar.sync import entries_for

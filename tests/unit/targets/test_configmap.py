@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from sidecar import cli
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
-from sidecar.hook_package import PACKAGE
+from sidecar.litellm.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
 from sidecar.models.entries import MANAGED_PREFIX
 from sidecar.settings import Settings

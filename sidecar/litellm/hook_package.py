@@ -22,7 +22,7 @@ from pathlib import Path
 from sidecar.errors import SidecarError, StorageError
 
 PACKAGE = "litellm_hot_reload"
-SOURCE = Path(__file__).with_name(PACKAGE)
+SOURCE = Path(__file__).parents[1] / PACKAGE
 _STALE_AFTER = 300.0
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 

@@ -20,17 +20,17 @@ from pathlib import Path
 
 from sidecar.commands import parser, variables
 from sidecar.config.file import restore_backup
-from sidecar.doctor import diagnose
 from sidecar.errors import SidecarError, Stopped, UsageError
 from sidecar.github.login import log_in
 from sidecar.github.token_import import import_token
-from sidecar.health import Status, check, serve
 from sidecar.litellm.notify import notify_change, notify_restored
 from sidecar.logs import configure
-from sidecar.loop import prepare, run
 from sidecar.models.table import models_document, models_table
+from sidecar.service.doctor import diagnose
+from sidecar.service.health import Status, check, serve
+from sidecar.service.loop import prepare, run
+from sidecar.service.sync import entries_for, fetch_catalog, run_once
 from sidecar.settings import Settings, likely_typos
-from sidecar.sync import entries_for, fetch_catalog, run_once
 from sidecar.targets.config import summary_lines
 from sidecar.text import printable
 

@@ -1,7 +1,7 @@
 """The errors of the package, as one small tree.
 
 Errors are raised where they happen and turned into a log line, a hint and an exit code in one place,
-``sidecar.cli.main`` (one-shot commands), or counted and waited out in ``sidecar.loop`` (the service).
+``sidecar.cli.main`` (one-shot commands), or counted and waited out in ``sidecar.service.loop`` (the service).
 A message names the input that is wrong; the hint says what to do about it. Neither may hold a secret
 or the body of an upstream answer.
 

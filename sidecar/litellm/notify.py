@@ -25,8 +25,8 @@ from typing import Any
 from sidecar.atomic import read_file, replace_file
 from sidecar.command import run_user_command
 from sidecar.errors import BadAnswer, LiteLLMError, StorageError, UpstreamError
+from sidecar.service.sync import Synced
 from sidecar.settings import Settings
-from sidecar.sync import Synced
 from sidecar.transport import retrying, send
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ import yaml
 from sidecar.atomic import replace_file
 from sidecar.litellm.hook_package import install_hook
 from sidecar.models.entries import PROVIDER, models_file_bytes
+from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.sync import entries_for
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
 
 ROOT = Path(__file__).resolve().parents[2]

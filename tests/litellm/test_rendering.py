@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from sidecar.models.catalog import catalog_items
+from sidecar.service.sync import entries_for, run_once
 from sidecar.settings import Settings
-from sidecar.sync import entries_for, run_once
 from tests.fakes.catalog import model, multiplier, nano, tier, tiered
 from tests.fakes.github import GitHub
 

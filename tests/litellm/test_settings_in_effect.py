@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
+from sidecar.service.sync import run_once
 from sidecar.settings import Settings
-from sidecar.sync import run_once
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 

@@ -14,8 +14,8 @@ import pytest
 from sidecar.command import run_user_command
 from sidecar.errors import LiteLLMError, Stopped
 from sidecar.litellm.notify import is_gunicorn_master, notify_change
+from sidecar.service.sync import Synced
 from sidecar.settings import Settings
-from sidecar.sync import Synced
 from sidecar.targets.models_file import Change
 from tests.unit.conftest import until
 

@@ -15,8 +15,8 @@ from sidecar.errors import SidecarError
 from sidecar.models.catalog import catalog_items as items_of
 from sidecar.models.catalog import parse_models
 from sidecar.models.entries import MANAGED_PREFIX, build_entries, dump_entries, model_info, models_file_bytes
+from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.sync import entries_for
 from sidecar.targets.models_file import verify_models_file
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model, nano, tier, tiered
 

@@ -29,8 +29,8 @@ from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageE
 from sidecar.litellm.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
 from sidecar.models.entries import MANAGED_PREFIX
+from sidecar.service.sync import run_once
 from sidecar.settings import Settings
-from sidecar.sync import run_once
 from sidecar.targets import configmap
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.targets.models_file import Change, entries_in

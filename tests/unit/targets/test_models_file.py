@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from sidecar.errors import SidecarError, StorageError
+from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.sync import entries_for
 from sidecar.targets.models_file import Change, models_file_bytes, publish_models, verify_models_file
 from tests.fakes.catalog import model
 from tests.unit.conftest import files_under, unprivileged

@@ -19,8 +19,8 @@ from sidecar.github.access_token import LOGIN_HINT, find_access_token
 from sidecar.github.api import CopilotToken, exchange_token, read_catalog
 from sidecar.litellm.probe import check_alive, check_hook, check_in_sync
 from sidecar.models.catalog import catalog_items
+from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.sync import entries_for
 from sidecar.targets.config import resolve_symlinks
 from sidecar.targets.models_file import managed_in
 from sidecar.text import masked, printable

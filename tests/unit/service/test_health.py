@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from sidecar.errors import UsageError
-from sidecar.health import Status, check, serve
+from sidecar.service.health import Status, check, serve
 from tests.unit.conftest import free_port, until
 
 LINE = re.compile(r'([a-z_]+)(?:\{([a-z_]+)="([^"\\\n]*)"\})? (\d+(?:\.\d+)?)')

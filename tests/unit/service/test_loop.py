@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from sidecar import loop
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, StorageError, Unreachable, UpstreamError
-from sidecar.health import Status
+from sidecar.service import loop
+from sidecar.service.health import Status
 from tests.fakes.catalog import model
 from tests.unit.conftest import EXCHANGE, MODELS, until
 

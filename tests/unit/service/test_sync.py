@@ -13,7 +13,7 @@ import yaml
 
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, StorageError, Unreachable, UsageError
 from sidecar.models.absences import absences_file
-from sidecar.sync import run_once
+from sidecar.service.sync import run_once
 from tests.fakes.catalog import demo_catalog, model
 from tests.unit.conftest import EXCHANGE, MODELS, files_under
 

@@ -23,7 +23,7 @@ from sidecar.config.file import restore_backup
 from sidecar.errors import SidecarError, Stopped, UsageError
 from sidecar.github.login import log_in
 from sidecar.github.token_import import import_token
-from sidecar.litellm.notify import notify_change, notify_restored
+from sidecar.litellm_proxy.notify import notify_change, notify_restored
 from sidecar.logs import configure
 from sidecar.models.table import models_document, models_table
 from sidecar.service.doctor import diagnose

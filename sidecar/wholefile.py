@@ -1,6 +1,6 @@
 """Reads a file with its mode and owner, and replaces it by a new one with the same: whole, or not at all.
 
-Unlike ``sidecar.atomic`` this works on files that belong to somebody: it refuses to change their owner, and
+Unlike ``sidecar.files`` this works on files that belong to somebody: it refuses to change their owner, and
 does not overwrite what changed since it was read.
 """
 

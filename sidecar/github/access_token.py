@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.atomic import replace_file
 from sidecar.errors import LoginNeeded, StorageError
+from sidecar.files import replace_file
 from sidecar.settings import Secret, Settings
 
 JSON_FILE = "github_token.json"

@@ -1,6 +1,6 @@
 """The three GitHub hops and the catalog: what to send, and what each answer means.
 
-Every call makes one request (``sidecar.transport``); callers decide about retries. Statuses and their
+Every call makes one request (``sidecar.http_client``); callers decide about retries. Statuses and their
 meaning are those of FACTS measured in 2026: a 403 can be "no Copilot" or a rate limit, a 404 at the
 exchange is the wrong kind of token. Bodies of answers are never quoted, but for the text that GitHub
 addresses to the user, cut short and made printable.
@@ -18,9 +18,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
 from sidecar.github.access_token import LOGIN_HINT, AccessToken
+from sidecar.http_client import Answer, send
 from sidecar.settings import Secret, Settings
 from sidecar.text import printable
-from sidecar.transport import Answer, send
 
 DEFAULT_API_BASE = "https://api.githubcopilot.com"
 API_VERSION = "2026-06-01"

@@ -17,9 +17,9 @@ from typing import Any, TextIO
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, UpstreamError
 from sidecar.github.access_token import LOGIN_HINT, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.github.api import account_login, exchange_token
+from sidecar.http_client import retrying, send
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked, printable
-from sidecar.transport import retrying, send
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 CODES = 4

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from sidecar.errors import LoginNeeded, StorageError
 from sidecar.github.access_token import JSON_FILE, LOGIN_HINT, AccessToken, is_token, store_access_token
 from sidecar.github.api import exchange_token
+from sidecar.http_client import retrying
 from sidecar.settings import Secret, Settings
 from sidecar.text import masked
-from sidecar.transport import retrying
 
 _PLACES = (
     "~/.config/litellm/github_copilot/access-token",

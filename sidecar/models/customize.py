@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from sidecar.atomic import read_file
 from sidecar.errors import UsageError
+from sidecar.files import read_file
 from sidecar.models.catalog import Model, id_problem
 from sidecar.settings import Settings
 from sidecar.text import printable

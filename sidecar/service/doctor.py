@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from sidecar.atomic import read_file
 from sidecar.config.file import sync_config
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, Unreachable, UpstreamError, UsageError
+from sidecar.files import read_file
 from sidecar.github.access_token import LOGIN_HINT, find_access_token
 from sidecar.github.api import CopilotToken, exchange_token, read_catalog
-from sidecar.litellm.probe import check_alive, check_hook, check_in_sync
+from sidecar.http_client import retrying
+from sidecar.litellm_proxy.probe import check_alive, check_hook, check_in_sync
 from sidecar.models.catalog import catalog_items
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
 from sidecar.targets.config import resolve_symlinks
 from sidecar.targets.models_file import managed_in
 from sidecar.text import masked, printable
-from sidecar.transport import retrying
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.github.access_token import find_access_token
-from sidecar.litellm.hook_package import install_hook
-from sidecar.litellm.notify import notify_change
+from sidecar.litellm_proxy.hook_package import install_hook
+from sidecar.litellm_proxy.notify import notify_change
 from sidecar.service.health import Status
 from sidecar.service.sync import Synced, run_once
 from sidecar.settings import Settings

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import exchange_token, read_catalog
+from sidecar.http_client import retrying
 from sidecar.models.absences import LastSeen, dump_absences, load_absences, merge_absences
 from sidecar.models.catalog import Item, catalog_items, parse_models
 from sidecar.models.customize import load_custom
@@ -19,7 +20,6 @@ from sidecar.models.selection import Selection, select_models
 from sidecar.settings import Settings
 from sidecar.targets import select
 from sidecar.targets.models_file import Change
-from sidecar.transport import retrying
 
 log = logging.getLogger(__name__)
 

@@ -13,18 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.atomic import read_file, replace_file
-from sidecar.command import run_user_command
 from sidecar.config.diff import unified
 from sidecar.config.edit import FieldChange, Update, update_config
 from sidecar.config.file import Outcome, config_diff, sync_config
 from sidecar.errors import StorageError, UsageError
+from sidecar.files import read_file, replace_file
 from sidecar.models.absences import absences_file
 from sidecar.models.entries import models_file_bytes
 from sidecar.settings import Settings
 from sidecar.targets.configmap import Make
 from sidecar.targets.models_file import Change, entries_in
 from sidecar.text import printable
+from sidecar.user_command import run_user_command
 from sidecar.wholefile import replace, snapshot, storage
 
 log = logging.getLogger(__name__)

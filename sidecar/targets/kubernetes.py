@@ -15,8 +15,8 @@ import requests
 import urllib3
 
 from sidecar.errors import BadAnswer, SidecarError, StorageError, Unreachable
+from sidecar.http_client import Answer
 from sidecar.text import printable
-from sidecar.transport import Answer
 
 TIMEOUTS = (5.0, 15.0)
 _MAX_ANSWER = 8 * 1024 * 1024

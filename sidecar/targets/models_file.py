@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from sidecar.atomic import read_file, replace_file
 from sidecar.errors import SidecarError
+from sidecar.files import read_file, replace_file
 from sidecar.models.entries import MANAGED_PREFIX, models_file_bytes
 
 

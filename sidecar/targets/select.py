@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from sidecar.atomic import read_file, replace_file
 from sidecar.errors import UsageError
+from sidecar.files import read_file, replace_file
 from sidecar.models.absences import absences_file
 from sidecar.settings import Settings
 from sidecar.targets.config import ConfigTarget, DryRunTarget

@@ -20,8 +20,8 @@ from typing import Any
 import requests
 import yaml
 
-from sidecar.atomic import replace_file
-from sidecar.litellm.hook_package import install_hook
+from sidecar.files import replace_file
+from sidecar.litellm_proxy.hook_package import install_hook
 from sidecar.models.entries import PROVIDER, models_file_bytes
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings

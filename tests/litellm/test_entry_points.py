@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.atomic import replace_file
+from sidecar.files import replace_file
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
 

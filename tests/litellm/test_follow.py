@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.models.entries import PROVIDER, models_file_bytes
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
-from tests.unit.test_models_file import USELESS
+from tests.unit.hook.test_models_file import USELESS
 
 from .proxy import Both, Proxy, Worker, entries_of, until
 

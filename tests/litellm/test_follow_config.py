@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.atomic import replace_file
+from sidecar.files import replace_file
 from sidecar.models.entries import PROVIDER, models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model

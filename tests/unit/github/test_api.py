@@ -232,7 +232,7 @@ def test_one_request_each(bench, token):
 
 def test_answer_after_the_end_of_the_world(bench, token, monkeypatch):
     """A hanging exchange is given up after the time limit."""
-    monkeypatch.setattr("sidecar.transport.READ_TIMEOUT", 0.1)
+    monkeypatch.setattr("sidecar.http_client.READ_TIMEOUT", 0.1)
     bench.gh.fail(EXCHANGE, how="hang")
     start = time.monotonic()
     assert isinstance(failure(exchange_token, bench.settings(), token), UpstreamError)

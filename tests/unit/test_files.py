@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from sidecar.atomic import read_file, remove_stale, replace_file
 from sidecar.errors import StorageError
+from sidecar.files import read_file, remove_stale, replace_file
 from tests.unit.conftest import NOBODY, ROOT, files_under, unprivileged
 
 OLD, NEW = b"old\n" * 1000, b"new\n" * 3000
@@ -81,14 +81,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 
-from sidecar import atomic
+from sidecar import files
 
 path, old, new = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3].encode()
 
 def killer(lines):
     def trace(frame, event, argument):
         nonlocal lines
-        if frame.f_code.co_filename != atomic.__file__:
+        if frame.f_code.co_filename != files.__file__:
             return None
         if event == "line":
             lines -= 1
@@ -104,7 +104,7 @@ for lines in range(200):
         left.unlink()
     if not (child := os.fork()):
         sys.settrace(killer(lines))
-        atomic.replace_file(path, new, mode=0o644)
+        files.replace_file(path, new, mode=0o644)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     outcomes.append({old: "old", new: "new"}.get(path.read_bytes(), "PART"))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.errors import LiteLLMError, UpstreamError
+from sidecar.http_client import Answer, send
 from sidecar.models.entries import MANAGED_PREFIX
 from sidecar.settings import Settings
 from sidecar.text import printable
-from sidecar.transport import Answer, send
 
 _SHOWN = 5
 _HOOK_STATE = "/copilot_hook"

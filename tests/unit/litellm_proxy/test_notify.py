@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from sidecar.command import run_user_command
 from sidecar.errors import LiteLLMError, Stopped
-from sidecar.litellm.notify import is_gunicorn_master, notify_change
+from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change
 from sidecar.service.sync import Synced
 from sidecar.settings import Settings
 from sidecar.targets.models_file import Change
+from sidecar.user_command import run_user_command
 from tests.unit.conftest import until
 
 CHANGE = Change(added=("new",), removed=("old",))
@@ -158,7 +158,7 @@ def test_url_refuses(bench, stop, status, times):
 
 GUNICORN = """
 import sys
-sys.argv = ["gunicorn", "-b", "127.0.0.1:0", "-p", sys.argv[1], "tests.unit.test_notify:application"]
+sys.argv = ["gunicorn", "-b", "127.0.0.1:0", "-p", sys.argv[1], sys.argv[2]]
 from gunicorn.app.wsgiapp import run
 run()
 """
@@ -176,7 +176,9 @@ def master(tmp_path):
     pytest.importorskip("gunicorn")
     pidfile = tmp_path / "gunicorn.pid"
     with (tmp_path / "gunicorn.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", GUNICORN, str(pidfile)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-c", GUNICORN, str(pidfile), f"{__name__}:application"], stdout=log, stderr=log
+        )
     try:
         until(lambda: "Booting worker" in (tmp_path / "gunicorn.log").read_text(), what="gunicorn")
         yield process, pidfile, tmp_path / "gunicorn.log"

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar import transport
+from sidecar import http_client
 from sidecar.errors import BadAnswer, LoginNeeded, Stopped, StorageError, Unreachable, UpstreamError
+from sidecar.http_client import Answer, retrying, send
 from sidecar.settings import Secret
-from sidecar.transport import Answer, retrying, send
 from tests.fakes.github import GitHub
 from tests.unit.conftest import USER, assert_no_secret, free_port, until
 
@@ -92,7 +92,7 @@ def test_broken_answers(known, how):
 
 def test_hanging(known, monkeypatch):
     """A server that says nothing is given up."""
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(http_client, "READ_TIMEOUT", 0.1)
     known.fail(USER, how="hang")
     assert "nothing came" in failure(known)
 
@@ -113,7 +113,7 @@ def test_compressed(known):
 
 def test_bomb(known, monkeypatch):
     """The limit of size holds for what a compressed answer unpacks to."""
-    monkeypatch.setattr(transport, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(http_client, "MAX_BYTES", 100_000)
     known.fail(USER, body=gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"})
     assert "100000 bytes" in failure(known, BadAnswer)
 
@@ -121,7 +121,7 @@ def test_bomb(known, monkeypatch):
 @pytest.mark.parametrize("head", [b"Content-Length: 1000000\r\n", b"", b"Transfer-Encoding: chunked\r\n"])
 def test_dripping(monkeypatch, head):
     """A server that sends a byte now and then is given up when the time for the whole answer is over."""
-    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", 0.3)
+    monkeypatch.setattr(http_client, "TOTAL_TIMEOUT", 0.3)
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -154,7 +154,7 @@ def test_dripping(monkeypatch, head):
 
 def test_huge(known, monkeypatch):
     """An answer beyond the limit of size is given up."""
-    monkeypatch.setattr(transport, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(http_client, "MAX_BYTES", 100_000)
     known.fail(USER, body=b'"' + b"x" * 100_000 + b'"')
     assert "100000 bytes" in failure(known, BadAnswer)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import StorageError
-from sidecar.litellm import hook_package
-from sidecar.litellm.hook_package import PACKAGE, SOURCE, install_hook
+from sidecar.litellm_proxy import hook_package
+from sidecar.litellm_proxy.hook_package import PACKAGE, SOURCE, install_hook
 from tests.unit.conftest import files_under, unprivileged
 
 MODULES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))

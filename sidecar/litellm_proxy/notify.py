@@ -22,12 +22,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sidecar.atomic import read_file, replace_file
-from sidecar.command import run_user_command
 from sidecar.errors import BadAnswer, LiteLLMError, StorageError, UpstreamError
+from sidecar.files import read_file, replace_file
+from sidecar.http_client import retrying, send
 from sidecar.service.sync import Synced
 from sidecar.settings import Settings
-from sidecar.transport import retrying, send
+from sidecar.user_command import run_user_command
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sidecar import commands  # noqa: E402
-from sidecar.settings import knobs  # noqa: E402
+from sidecar.settings import declarations  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
 
@@ -181,12 +181,12 @@ def page() -> str:
     return PAGE_TEXT.format(
         settings="\n".join(
             "| `{name}` | {takes} | {default} | {help} |".format(
-                name=item.metadata["name"],
-                takes=" ".join((item.metadata["parse"].__doc__ or "").split()),
-                default=f"`{item.metadata['default']}`" if item.metadata["default"] else "",
-                help=item.metadata["help"],
+                name=item.name,
+                takes=" ".join((item.parser.takes or "").split()),
+                default=f"`{item.default}`" if item.default else "",
+                help=item.help,
             )
-            for item in knobs()
+            for item in declarations()
         ),
         commands="\n".join(
             f"| `{name}` | {text} | {'<br>'.join(_flag(flag, item) for flag, item in flags.items())} |"

@@ -1,6 +1,6 @@
 """The command line: ``python -m sidecar <command>``.
 
-The one place where an error becomes a message, a hint and an exit code, and where signals are handled.
+The one place where an error becomes a message, a hint and an exit code.
 ``main`` takes its arguments and environment as parameters.
 """
 
@@ -12,32 +12,28 @@ import logging
 import os
 import random
 import shutil
-import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from sidecar.commands import parser, variables
 from sidecar.config.file import restore_backup
-from sidecar.errors import SidecarError, Stopped, UsageError
+from sidecar.errors import SidecarError, UsageError
 from sidecar.github.login import log_in
 from sidecar.github.token_import import import_token
 from sidecar.litellm_proxy.notify import notify_change, notify_restored
 from sidecar.logs import configure
 from sidecar.models.table import models_document, models_table
+from sidecar.parsers import expanded
 from sidecar.service.doctor import diagnose
 from sidecar.service.health import Status, check, serve
 from sidecar.service.loop import prepare, run
 from sidecar.service.sync import entries_for, fetch_catalog, run_once
 from sidecar.settings import Settings, likely_typos
-from sidecar.targets.config import summary_lines
+from sidecar.signals import run_until_signalled
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
-
-GRACE_PERIOD = 0.4
-"""Seconds that work under way is given to end by itself after a signal."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -72,16 +68,16 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             print(problem or "alive and ready")
             return 1 if problem else 0
         case "login":
-            return _until_signalled(lambda stop: _login(arguments, settings, stop))
+            return run_until_signalled(lambda stop: _login(arguments, settings, stop))
         case "sync":
-            return _until_signalled(lambda stop: _sync(arguments, settings, stop))
+            return run_until_signalled(lambda stop: _sync(arguments, settings, stop))
         case "prepare":
             prepare(settings)
             return 0
         case "models":
-            return _until_signalled(lambda stop: _models(arguments, settings, stop))
+            return run_until_signalled(lambda stop: _models(arguments, settings, stop))
         case "doctor":
-            return _until_signalled(lambda stop: diagnose(settings, stop))
+            return run_until_signalled(lambda stop: diagnose(settings, stop))
         case _:
             return _serve(settings)
 
@@ -89,7 +85,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _login(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
     given = getattr(arguments, "import")
     if given is not None:
-        import_token(settings, Path(given).expanduser() if given else None, stop, as_json=arguments.json)
+        import_token(settings, expanded(given) if given else None, stop, as_json=arguments.json)
     else:
         log_in(settings, stop, as_json=arguments.json)
 
@@ -103,9 +99,9 @@ def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Eve
     if result.change is None:
         print(f"{result.target} is up to date: {result.models} models")
     else:
-        print(getattr(result.change, "diff", ""), end="")
+        print(result.diff, end="")
         print(f"{result.target}{' would change' if arguments.dry_run else ''}: {result.models} models")
-        for line in summary_lines(result.change):
+        for line in result.change.lines():
             print(f"  {line}")
     if arguments.dry_run:
         return int(result.change is not None)
@@ -115,9 +111,9 @@ def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Eve
 
 def _restore(when: str, settings: Settings, stop: threading.Event) -> int:
     if settings.config_file is None:
-        raise UsageError("--restore is for a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
+        raise UsageError("--restore needs a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
     backup = restore_backup(settings.config_file, when or None)
-    print(f"{settings.config_file} is again as in {backup}")
+    print(f"{settings.config_file} is restored from {backup}")
     notify_restored(settings, settings.config_file, backup, stop)
     return 0
 
@@ -140,48 +136,12 @@ def _serve(settings: Settings) -> int:
     status = Status()
     server = serve(settings.health_port, status) if settings.health_port else None
     try:
-        code = _until_signalled(lambda stop: run(settings, stop, status))
+        code = run_until_signalled(lambda stop: run(settings, stop, status))
     finally:
         if server:
             server.server_close()
     log.info("stopped")
     return 0 if code in {130, 143} else code
-
-
-def _until_signalled(work: Callable[[threading.Event], int | None]) -> int:
-    """Run ``work`` in a thread for its exit code, and end within a second of SIGTERM or SIGINT, even in mid-request.
-
-    Python restarts an interrupted system call, so a signal alone would not end a read from the network;
-    what is abandoned here has no effect, because files are only ever replaced whole.
-    """
-    stop, received, failure, code = threading.Event(), [], [], [0]
-
-    def handler(number: int, _frame: object) -> None:
-        received.append(number)
-        stop.set()
-
-    def target() -> None:
-        try:
-            code[0] = work(stop) or 0
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            stop.set()
-
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        worker = threading.Thread(target=target, name="work", daemon=True)
-        worker.start()
-        stop.wait()
-        worker.join(GRACE_PERIOD if received else None)
-    finally:
-        for number, old in previous.items():
-            signal.signal(number, old)
-    if received and (not failure or isinstance(failure[0], SidecarError)):
-        return 128 + received[0]
-    if failure and not isinstance(failure[0], Stopped):
-        raise failure[0]
-    return code[0]
 
 
 def entry() -> None:

@@ -1,72 +1,199 @@
 """Replaces files whole: a reader, or a crash at any moment, sees the old bytes or the new ones.
 
-Temporary file in the same directory with its final mode from the first byte, fsync, rename, fsync of
-the directory. Temporary names are random, so that one left by a crash never stands in the way.
+A temporary file in the same directory that has its final mode and owner before any content, fsync, rename, fsync
+of the directory. Temporary names are random, so that one left behind by a crash never stands in the way.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
+import errno
 import os
+import re
 import secrets
+import stat
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.errors import StorageError
+from sidecar.errors import StorageError, UsageError
 
 _STALE_AFTER = 300.0
+_CURES = {
+    errno.ENOSPC: "Free some space on the file system of {directory}.",
+    errno.EDQUOT: "Free some space in {directory}: the quota is used up.",
+    errno.EROFS: "The file system of {directory} is read-only: mount it writable.",
+    errno.EBUSY: "It is a mount point of its own: mount the directory {directory} instead.",
+    errno.ENOENT: "The directory {directory} does not exist: create it.",
+    errno.ENOTDIR: "{directory} is not a directory: correct the path.",
+    errno.ELOOP: "Its symlinks form a loop: correct them.",
+}
+# Some network file systems cannot fsync a directory; their rename is as durable as they make it.
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
-def replace_file(path: Path, data: bytes, *, mode: int) -> None:
-    """Make ``path`` hold ``data`` with permission bits ``mode``. Raises StorageError; the old file stays."""
-    remove_stale(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+@dataclass(frozen=True)
+class Snapshot:
+    """A file as it was read: its bytes, permission bits, owner and group."""
+
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path, what: str, *, kind: str = "", hint: str = "") -> Iterator[None]:
+    """Turn an OSError into a StorageError that names ``path``, what could not be done (``read``), and the cure.
+
+    ``kind`` says what the file is, like "the log file"; ``hint`` replaces the cure.
+    """
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_directory(path.parent)
+        yield
     except OSError as error:
+        cure = _CURES.get(error.errno or 0, f"Let uid {os.getuid()} read and write it and its directory {{directory}}.")
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}",
-            hint=f"Make {path.parent} an existing directory with free space that uid {os.getuid()} may write to.",
+            f"{kind} {path} cannot be {what}: {error.strerror}".lstrip(),
+            hint=hint or cure.format(directory=path.parent),
         ) from error
 
 
-def remove_stale(path: Path) -> None:
-    """Delete temporary files for ``path`` that a crash left behind (older than five minutes)."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_AFTER:
-                left.unlink()
+def resolve_symlinks(path: Path) -> Path:
+    """The file behind all symlinks. Raises StorageError."""
+    with storage_errors(path, "found"):
+        return Path(os.path.realpath(path))
 
 
 def read_file(path: Path) -> bytes | None:
     """The bytes of ``path``, None when there is no such file. Raises StorageError."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be read: {error.strerror}",
-            hint=f"Make it a file that uid {os.getuid()} may read.",
-        ) from error
+    with storage_errors(path, "read"):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def read_snapshot(path: Path) -> Snapshot | None:
+    """Read ``path``; None when there is no such file. Raises StorageError, UsageError for what is not a file."""
+    with storage_errors(path, "read"):
+        try:
+            # O_NONBLOCK: opening a named pipe would wait for a writer for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            about = os.fstat(file.fileno())
+            if stat.S_ISREG(about.st_mode):
+                return Snapshot(file.read(), stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid)
+    raise UsageError(f"{path} is not a regular file", hint="Name the file itself.")
+
+
+def replace_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Make ``path`` contain ``data`` with permission bits ``mode``. Raises StorageError; the old file stays."""
+    remove_leftovers(path, older_than=_STALE_AFTER)
+    with _written_beside(path, data, mode, None) as temporary:
+        _rename(temporary, path)
+
+
+def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like: Snapshot | None = None) -> bool:
+    """Make ``path`` contain ``data`` if it still is as ``before`` (None: missing); False when it is not.
+
+    Mode, owner and group are those of ``before``, else of ``like``, else a new file's. Raises StorageError; the
+    old file stays.
+    """
+    model = before or like
+    with _written_beside(path, data, model.mode if model else None, model) as temporary:
+        if read_snapshot(path) != before:
+            return False
+        _rename(temporary, path)
+    return True
+
+
+def copy_file(path: Path, content: Snapshot) -> None:
+    """Make ``path`` a file like ``content``, with its mode and owner. Raises StorageError."""
+    with _written_beside(path, content.data, content.mode, content) as temporary:
+        _rename(temporary, path)
+
+
+def remove_leftovers(path: Path, *, older_than: float = 0.0) -> None:
+    """Delete temporary files for ``path`` and its backups that a crash left behind, ``older_than`` so many seconds.
+
+    Without an age, only under a lock that keeps other writers away.
+    """
+    ours = re.compile(rf"\.{re.escape(path.name)}(\.bak-[^/]*)?\.[0-9a-f]{{12}}\.tmp")
+    left = []
+    with contextlib.suppress(OSError):  # what matters of it stops the write itself, which tells the cure
+        left = [path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name)]
+    for item in left:
+        with contextlib.suppress(OSError):
+            if time.time() - item.stat().st_mtime >= older_than:
+                item.unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in ``directory`` survive a power cut. Raises StorageError."""
+    with storage_errors(directory, "made durable"):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_DIRECTORY_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    with storage_errors(path, "replaced"):
+        os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot | None) -> Iterator[Path]:
+    """A temporary file next to ``path`` with ``data`` on the disk; it is gone afterwards, if it was not renamed.
+
+    Its ``mode`` (None: as the umask has it) and ``owner`` are set before any content. Raises StorageError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    with storage_errors(path, "written"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o644 if mode is None else 0o600)
     try:
-        os.fsync(descriptor)
+        try:
+            if owner:
+                _copy_owner(descriptor, path, owner)
+            with storage_errors(path, "written"):
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _read_back(temporary, data)
+        yield temporary
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _read_back(path: Path, data: bytes) -> None:
+    written = read_snapshot(path)
+    if written is None or written.data != data:
+        raise StorageError(f"{path} does not contain what was written to it", hint="Check the disk.")
+
+
+def _copy_owner(descriptor: int, path: Path, like: Snapshot) -> None:
+    with storage_errors(path, "written"):
+        about = os.fstat(descriptor)
+    if (about.st_uid, about.st_gid) != (like.uid, like.gid):
+        try:
+            os.fchown(descriptor, like.uid, like.gid)
+        except OSError as error:
+            raise StorageError(
+                f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new file cannot be given to them",
+                hint=f"Run this as uid {like.uid}, or give {path} to uid {os.getuid()}, gid {os.getgid()}.",
+            ) from error

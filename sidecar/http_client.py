@@ -1,19 +1,20 @@
-"""One HTTP request to GitHub, with everything that must hold for each of them.
+"""One HTTP request, with everything that must hold for each of them, and the one policy of trying again.
 
 No redirect is ever followed (it could carry a token to another host), no ``.netrc`` is consulted, an
-answer is bounded in time and size, and nothing of an answer's body gets into an error message. What
-an answer means is decided in ``sidecar.github.api``; what is tried again, and when, in ``retrying``.
+answer is bounded in time and size, and nothing of an answer's body gets into an error message. What an
+answer means is decided where it was asked for: ``sidecar.github.api``, ``sidecar.targets.kubernetes``.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,46 +23,46 @@ import tenacity
 import urllib3
 
 from sidecar.errors import BadAnswer, Stopped, Unreachable, UpstreamError
-from sidecar.settings import Secret
+from sidecar.litellm_hot_reload import exchange
+from sidecar.secret import Secret
 from sidecar.text import printable
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 TOTAL_TIMEOUT = 30.0
 MAX_BYTES = 16 * 1024 * 1024
-ATTEMPTS = 3
-LONGEST_WAIT = 20.0
+MAX_ATTEMPTS = 3
+MAX_WAIT = 20.0
+"""Seconds that GitHub, or an API server, may ask to wait before another attempt; what takes longer is given up."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, header fields and parsed JSON (None when the body is not JSON) of an HTTP answer."""
+    """Status, header fields and body of an HTTP answer."""
 
     status: int
     headers: Mapping[str, str]
-    json: Any
+    body: bytes = b""
+
+    @cached_property
+    def json(self) -> Any:
+        """The parsed body, with exact decimals; NaN and Infinity are None, and so is a body that is not JSON."""
+        try:
+            return json.loads(self.body, parse_float=Decimal, parse_constant=lambda _: None)
+        except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: 1e9999999999999999999
+            return None
 
     def retry_after(self) -> float | None:
-        """Seconds that GitHub asks to wait (``Retry-After`` or ``x-ratelimit-reset``), None if it does not."""
-        text = self.headers.get("Retry-After", "").strip()
-        seconds: float | None = None
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            seconds = float(text)
-        elif text:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - time.time()
-            except (ValueError, OverflowError):
-                seconds = None
-        reset = self.headers.get("x-ratelimit-reset", "")
-        if seconds is None and self.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit() and len(reset) < 13:
-            seconds = float(reset) - time.time()
-        return None if seconds is None else min(max(seconds, 0.0), 86_400.0)
+        """Seconds that the answer asks to wait, None if it does not."""
+        return exchange.retry_after(self.headers, time.time())
 
 
 class _Authorization(requests.auth.AuthBase):
-    """Sets the header itself: a header alone would give way to an entry in ``.netrc``."""
+    """Sets the header itself: an entry in ``.netrc`` would replace a header alone."""
 
     def __init__(self, scheme: str, token: Secret) -> None:
         self.scheme, self.token = scheme, token
@@ -82,46 +83,53 @@ def send(
     *,
     headers: Mapping[str, str],
     authorization: tuple[str, Secret] | None = None,
-    body: Mapping[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
+    ca_file: str | None = None,
+    no_proxy: bool = False,
 ) -> Answer:
-    """Send one request and read its answer.
+    """Send one request, with ``body`` as JSON, and read its answer.
 
-    Raises Unreachable (no HTTP answer) and BadAnswer (redirect, too large). Time limits in seconds:
-    CONNECT_TIMEOUT, READ_TIMEOUT per read, TOTAL_TIMEOUT over the body.
+    ``ca_file`` has the only certificates to trust; ``no_proxy`` goes past any proxy of the environment. Raises
+    Unreachable (no HTTP answer) and BadAnswer (redirect, too large). Time limits in seconds: CONNECT_TIMEOUT,
+    READ_TIMEOUT per read, TOTAL_TIMEOUT over the body.
     """
     host = urlsplit(url).hostname
     deadline = time.monotonic() + TOTAL_TIMEOUT
     try:
-        with requests.request(
-            method,
-            url,
-            headers={"accept": "application/json", **headers},
-            json=body,
-            auth=_Authorization(*authorization) if authorization else _NoAuthorization(),
-            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            if 300 <= response.status_code < 400:
-                raise BadAnswer(
-                    f"{host} answered with a redirect (HTTP {response.status_code}), which is not followed",
-                    hint="Something between here and GitHub rewrites requests; set the GITHUB_COPILOT_*_URL "
-                    "variables to the final address.",
-                )
-            content = bytearray()
-            # Not iter_content: it waits until it has so many bytes, and the time limit with it.
-            while chunk := response.raw.read1(65536, decode_content=True):
-                content += chunk
-                if len(content) > MAX_BYTES:
-                    raise BadAnswer(f"{host} answered with more than {MAX_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"{host} took longer than {TOTAL_TIMEOUT:.0f} s to answer")
-            return Answer(response.status_code, response.headers, _parse(bytes(content)))
+        with requests.Session() as session:
+            session.trust_env = not no_proxy
+            with session.request(
+                method,
+                url,
+                headers={"accept": "application/json", **headers},
+                json=body,
+                auth=_Authorization(*authorization) if authorization else _NoAuthorization(),
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                verify=ca_file,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return _read(response, host, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unreachable(f"no answer from {host}: {_reason(error)}", hint=_UNREACHABLE_HINT) from None
+        raise Unreachable(f"no answer from {host}: {_reason(error)}") from None
 
 
-_UNREACHABLE_HINT = "Check the network, DNS and HTTPS_PROXY of this machine, and https://www.githubstatus.com."
+def _read(response: requests.Response, host: str | None, deadline: float) -> Answer:
+    if 300 <= response.status_code < 400:
+        raise BadAnswer(
+            f"{host} answered with a redirect (HTTP {response.status_code}), which is not followed",
+            hint="Something between here and GitHub rewrites requests; set the GITHUB_COPILOT_*_URL "
+            "variables to the final address.",
+        )
+    content = bytearray()
+    # Not iter_content: it waits until it has so many bytes, and the time limit with it.
+    while chunk := response.raw.read1(65536, decode_content=True):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise BadAnswer(f"{host} answered with more than {MAX_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise Unreachable(f"{host} took longer than {TOTAL_TIMEOUT:.0f} s to answer")
+    return Answer(response.status_code, response.headers, bytes(content))
 
 
 def _reason(error: BaseException) -> str:
@@ -147,12 +155,37 @@ def _reason(error: BaseException) -> str:
     return printable(type(error).__name__)
 
 
-def _parse(content: bytes) -> Any:
-    """JSON with exact decimals; NaN and Infinity become None, text that is not JSON too."""
-    try:
-        return json.loads(content, parse_float=Decimal, parse_constant=lambda _: None)
-    except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: 1e9999999999999999999
-        return None
+def is_transient(error: BaseException, max_wait: float = MAX_WAIT) -> bool:
+    """Whether another attempt within ``max_wait`` seconds makes sense."""
+    return isinstance(error, UpstreamError) and (error.retry_after is None or error.retry_after <= max_wait)
+
+
+def retrying(
+    call: Callable[[], T],
+    stop: threading.Event,
+    *,
+    deadline: float | None = None,
+    retry_if: Callable[[BaseException], bool] = is_transient,
+) -> T:
+    """Try ``call`` again while it raises what ``retry_if`` approves of, waiting as the error asks.
+
+    Up to MAX_ATTEMPTS times, or, with a ``deadline``, for so many seconds. ``stop`` ends a wait at once. Raises
+    the last error, or Stopped.
+    """
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stopped("interrupted between two attempts")
+
+    limit = tenacity.stop_after_attempt(MAX_ATTEMPTS) if deadline is None else tenacity.stop_before_delay(deadline)
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(retry_if),
+        stop=limit | tenacity.stop_when_event_set(stop),
+        wait=_wait,
+        sleep=sleep,
+        before_sleep=_log_attempt,
+        reraise=True,
+    )(call)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -162,25 +195,5 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float(tenacity.wait_random_exponential(multiplier=0.5, min=0.2, max=5.0)(state))
 
 
-def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, UpstreamError) and (error.retry_after is None or error.retry_after <= LONGEST_WAIT)
-
-
-def retrying(call: Callable[[], T], stop: threading.Event) -> T:
-    """Try ``call`` up to ATTEMPTS times while it raises UpstreamError, waiting as GitHub asks.
-
-    A wait that GitHub wants longer than LONGEST_WAIT seconds is left to the caller; ``stop`` ends a
-    wait at once. The last error is raised, or Stopped.
-    """
-
-    def sleep(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise Stopped("interrupted between two tries")
-
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_worth_another_try),
-        stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_when_event_set(stop),
-        wait=_wait,
-        sleep=sleep,
-        reraise=True,
-    )(call)
+def _log_attempt(state: tenacity.RetryCallState) -> None:
+    log.info("%s; trying again", state.outcome.exception() if state.outcome else None)

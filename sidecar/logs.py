@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pythonjsonlogger.json import JsonFormatter
 
-from sidecar.errors import SidecarError, StorageError
+from sidecar.errors import SidecarError
+from sidecar.files import storage_errors
 from sidecar.text import printable
 
 MAX_BYTES = 100_000_000
@@ -41,14 +42,10 @@ class Rotating(RotatingFileHandler):
     """A log file of at most MAX_BYTES, with KEEP older ones beside it. Several processes may share it."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
-        try:
+        hint = f"Name one in a directory that uid {os.getuid()} may write to."
+        with storage_errors(path, "written", kind="the log file", hint=hint):
             path.parent.mkdir(parents=True, exist_ok=True)
             super().__init__(path, maxBytes=max_bytes, backupCount=KEEP, encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise StorageError(
-                f"the log file {path} cannot be written: {error.strerror}",
-                hint=f"Name one in a directory that uid {os.getuid()} may write to.",
-            ) from error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, to the new file if another process has rotated."""

@@ -12,10 +12,3 @@ def printable(value: object, limit: int = 120) -> str:
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
-def masked(token: str) -> str:
-    """The most of a token that may ever be shown: its kind and its last four characters."""
-    head, _, _ = token.partition("_")
-    kind = f"{head}_" if token.startswith(("ghu_", "gho_", "ghp_", "ghs_", "ghr_")) else ""
-    return f"{kind}…{token[-4:]}" if len(token) >= 20 else "…"

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.wholefile import Snapshot, snapshot, storage, sync_directory, write_beside
+from sidecar.files import Snapshot, copy_file, read_snapshot, storage_errors
 
 _NAME = r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?"
 
@@ -21,27 +21,19 @@ def make_backup(target: Path, content: Snapshot, *, now: datetime | None = None)
     name = f"{target.name}.bak-{(now or datetime.now(UTC)).strftime('%Y%m%dT%H%M%SZ')}"
     newest = next((item for item in backups_of(target) if item.name.startswith(name)), None)
     if newest is not None:
-        if snapshot(newest) == content:
+        if read_snapshot(newest) == content:
             return newest
         # Not the lowest free number: the lower ones may have been deleted, and order is age.
         name += f"-{int(newest.name.removeprefix(name).lstrip('-') or 1) + 1}"
     path = target.with_name(name)
-    temporary = write_beside(path, content.data, content)
-    try:
-        with storage(path, "written"):
-            os.replace(temporary, path)
-    finally:
-        # Gone already when the rename worked.
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-    sync_directory(path.parent)
+    copy_file(path, content)
     return path
 
 
 def backups_of(target: Path) -> tuple[Path, ...]:
     """All backups of ``target``, newest first. Raises StorageError."""
     pattern = re.compile(re.escape(target.name) + _NAME)
-    with storage(target.parent, "read"):
+    with storage_errors(target.parent, "read"):
         found = [match for name in os.listdir(target.parent) if (match := pattern.fullmatch(name))]
     found.sort(key=lambda match: (match[1], int(match[2] or 1)), reverse=True)
     return tuple(target.with_name(match[0]) for match in found)

@@ -21,35 +21,23 @@ from sidecar.config.locate import Site, locate, refuse_shared
 from sidecar.config.splice import GAP, rewrite
 from sidecar.config.yamltext import Source, parse, plain, same_node
 from sidecar.errors import SidecarError, UsageError
-from sidecar.models.entries import MANAGED_PREFIX, PROVIDER, dump_entries
+from sidecar.litellm_hot_reload.managed import PROVIDER, id_of, is_managed
+from sidecar.models.changes import Change, compare, is_same
+from sidecar.models.entries import dump_entries
 
 Entry = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class FieldChange:
-    """One field of a managed entry: ``path`` like ``model_info.mode``; None stands for a missing value."""
-
-    model_name: str
-    path: str
-    old: object
-    new: object
-
-
-@dataclass(frozen=True)
 class Update:
-    """A config brought up to date, and what that did, by ``model_name``.
+    """A config brought up to date, and what changed.
 
-    ``kept`` are the generated entries left out because a hand-written one has their name; ``adopted``
-    the hand-written ones that were replaced.
+    ``kept`` are the generated entries that were skipped because a hand-written one has their name.
     """
 
     text: bytes
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[FieldChange, ...] = ()
+    change: Change = Change()
     kept: tuple[str, ...] = ()
-    adopted: tuple[str, ...] = ()
 
 
 def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
@@ -63,25 +51,21 @@ def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False)
     source = parse(text)
     site = locate(source)
     values = [plain(node) for node in site.nodes]
-    managed = [number for number, value in enumerate(values) if _is_managed(value)]
+    managed = [number for number, value in enumerate(values) if is_managed(value)]
     adopted = [number for number in _adoptable(values, entries) if number not in managed] if adopt else []
     drop = sorted([*managed, *adopted])
     foreign = {_name(value) for number, value in enumerate(values) if number not in set(drop)}
     wanted = [entry for entry in entries if entry["model_name"] not in foreign]
     present = [values[number] for number in managed]
     kept = tuple(str(entry["model_name"]) for entry in entries if entry["model_name"] in foreign)
-    if not adopted and _same(present, wanted):
+    if not adopted and is_same(present, wanted):
         return Update(text, kept=kept)
     refuse_shared(site, drop)
     new = _candidates(site, drop, wanted)
     names = tuple(str(_name(values[number])) for number in adopted)
-    return _summary(_verified(source, site, drop, new, wanted), present, wanted, kept, names)
-
-
-def _is_managed(value: Any) -> bool:
-    info = value.get("model_info") if isinstance(value, dict) else None
-    key = info.get("id") if isinstance(info, dict) else None
-    return isinstance(key, str) and key.startswith(MANAGED_PREFIX)
+    data = _verified(source, site, drop, new, wanted)
+    old = {id_of(entry): entry for entry in present}
+    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, names), kept)
 
 
 def _name(value: Any) -> object:
@@ -103,19 +87,6 @@ def _adoptable(values: Sequence[Any], entries: Sequence[Entry]) -> list[int]:
         for number, value in enumerate(values)
         if _model(value).startswith(PROVIDER) and (_name(value) in names or _model(value) not in models)
     ]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal as YAML: a Decimal equals the float it is read back as, a bool never equals a number."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, (int, float, Decimal)) and isinstance(other, (int, float, Decimal)):
-        return one == other or float(one) == float(other)
-    return type(one) is type(other) and bool(one == other)
 
 
 def _block_text(entries: Sequence[Entry]) -> str:
@@ -174,7 +145,7 @@ def _verified(
 
 def _as_meant(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[Entry]) -> bool:
     values = [plain(node) for node in result.nodes]
-    own = [number for number, value in enumerate(values) if _is_managed(value)]
+    own = [number for number, value in enumerate(values) if is_managed(value)]
     others = [node for number, node in enumerate(result.nodes) if number not in set(own)]
     before = [node for number, node in enumerate(site.nodes) if number not in set(drop)]
     pairs = [*zip(before, others, strict=False)]
@@ -184,7 +155,7 @@ def _as_meant(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[En
         len(before) == len(others)
         and len(site.foreign) == len(result.foreign)
         and all(same_node(old, new) for old, new in pairs)
-        and _same([values[number] for number in own], wanted)
+        and is_same([values[number] for number in own], wanted)
     )
 
 
@@ -193,38 +164,3 @@ def _bug(what: str) -> SidecarError:
         f"internal error: {what}; nothing was changed",
         hint="Please report this with the config, its secrets taken out.",
     )
-
-
-def _summary(
-    data: bytes, present: Sequence[Any], wanted: Sequence[Entry], kept: tuple[str, ...], adopted: tuple[str, ...]
-) -> Update:
-    old = {_id(entry): entry for entry in present}
-    new = {_id(entry): entry for entry in wanted}
-    changed: list[FieldChange] = []
-    for key in new.keys() & old.keys():
-        before, after = dict(_leaves(old[key])), dict(_leaves(new[key]))
-        changed += [
-            FieldChange(str(_name(new[key])), path, before.get(path), after.get(path))
-            for path in sorted(before.keys() | after.keys())
-            if not _same(before.get(path), after.get(path))
-        ]
-    return Update(
-        data,
-        added=tuple(str(_name(entry)) for key, entry in new.items() if key not in old and _name(entry) not in adopted),
-        removed=tuple(str(_name(entry)) for key, entry in old.items() if key not in new),
-        changed=tuple(sorted(changed, key=lambda item: (item.model_name, item.path))),
-        kept=kept,
-        adopted=adopted,
-    )
-
-
-def _id(entry: Any) -> str:
-    return str(entry["model_info"]["id"])
-
-
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping) and (value or not prefix):
-        for key, item in value.items():
-            yield from _leaves(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value

@@ -19,7 +19,7 @@ from sidecar.config.backups import backups_of, make_backup, prune
 from sidecar.config.diff import unified
 from sidecar.config.edit import Entry, Update, update_config
 from sidecar.errors import StorageError, UsageError
-from sidecar.wholefile import Snapshot, remove_left, replace, snapshot, storage
+from sidecar.files import Snapshot, read_snapshot, remove_leftovers, replace_unchanged, resolve_symlinks, storage_errors
 
 _TRIES = 5
 _POLL = 0.05
@@ -59,18 +59,18 @@ def sync_config(
     UsageError for a config that cannot be edited and StorageError for a file that cannot be read or
     written; then the config is as it was.
     """
-    target = _target(path)
+    target = resolve_symlinks(path)
     if dry_run:
-        return _plan(target, snapshot(target), entries, adopt)
+        return _plan(target, read_snapshot(target), entries, adopt)
     with _lock(target, lock_timeout):
-        remove_left(target)
+        remove_leftovers(target)
         for _ in range(_TRIES):
-            before = snapshot(target)
+            before = read_snapshot(target)
             outcome = _plan(target, before, entries, adopt)
             if not outcome.changed:
                 return outcome
             backup = make_backup(target, before) if before and backups > 0 else None
-            if replace(target, outcome.update.text, before):
+            if replace_unchanged(target, outcome.update.text, before):
                 if backup:
                     prune(target, backups)
                 return Outcome(target, outcome.before, outcome.update, backup)
@@ -86,7 +86,7 @@ def config_diff(outcome: Outcome) -> str:
 
 def list_backups(path: Path) -> tuple[Path, ...]:
     """The backups of the config at ``path``, newest first. Raises StorageError."""
-    return backups_of(_target(path))
+    return backups_of(resolve_symlinks(path))
 
 
 def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:
@@ -95,23 +95,23 @@ def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float =
     What was there is backed up first, and no backup is deleted. Raises UsageError when there is no such
     backup, StorageError when a file cannot be read or written; then the config is as it was.
     """
-    target = _target(path)
+    target = resolve_symlinks(path)
     with _lock(target, lock_timeout):
-        remove_left(target)
+        remove_leftovers(target)
         found = backups_of(target)
         chosen = next((item for item in found if when is None or when in (item.name, _time_of(item))), None)
-        old = snapshot(chosen) if chosen else None
+        old = read_snapshot(chosen) if chosen else None
         if chosen is None or old is None:
             times = ", ".join(_time_of(item) for item in found)
             what = "no backup" if when is None else f"no backup of {when}"
             raise UsageError(f"{target} has {what}", hint=f"There are: {times}." if times else "A sync makes them.")
         for _ in range(_TRIES):
-            before = snapshot(target)
+            before = read_snapshot(target)
             if before is not None and before.data == old.data:
                 return chosen
             if before is not None:
                 make_backup(target, before)
-            if replace(target, old.data, before, like=old):
+            if replace_unchanged(target, old.data, before, like=old):
                 return chosen
     raise _restless(target)
 
@@ -122,11 +122,6 @@ def _restless(target: Path) -> StorageError:
 
 def _time_of(backup: Path) -> str:
     return backup.name.rpartition(".bak-")[2]
-
-
-def _target(path: Path) -> Path:
-    with storage(path, "found"):
-        return Path(os.path.realpath(path))
 
 
 def _plan(target: Path, before: Snapshot | None, entries: Sequence[Entry], adopt: bool) -> Outcome:
@@ -143,7 +138,7 @@ def _lock(target: Path, timeout: float) -> Iterator[None]:
     path = target.with_name(f".{target.name}.lock")
     deadline = time.monotonic() + timeout
     while True:
-        with storage(target, f"locked with {path.name} beside it"):
+        with storage_errors(target, f"locked with {path.name} beside it"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             _acquire(descriptor, path, target, deadline)
@@ -161,7 +156,7 @@ def _lock(target: Path, timeout: float) -> Iterator[None]:
 
 def _acquire(descriptor: int, path: Path, target: Path, deadline: float) -> None:
     while True:
-        with storage(target, f"locked with {path.name} beside it"):
+        with storage_errors(target, f"locked with {path.name} beside it"):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -8,25 +8,24 @@ addresses to the user, cut short and made printable.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
-from sidecar.github.access_token import LOGIN_HINT, AccessToken
+from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UntrustedHost, UpstreamError
+from sidecar.github.access_token import AccessToken
 from sidecar.http_client import Answer, send
-from sidecar.settings import Secret, Settings
+from sidecar.litellm_hot_reload import exchange
+from sidecar.litellm_hot_reload.exchange import Refusal
+from sidecar.secret import Secret
+from sidecar.settings import Settings
 from sidecar.text import printable
 
 DEFAULT_API_BASE = "https://api.githubcopilot.com"
 API_VERSION = "2026-06-01"
 """The `X-GitHub-Api-Version` that answers with tiered token prices and the large context limits."""
-
-_TRUSTED_SUFFIXES = (".githubcopilot.com", ".ghe.com")
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ def exchange_token(settings: Settings, token: AccessToken) -> CopilotToken:
     answer = send("GET", settings.api_key_url, headers=settings.editor_headers(), authorization=("token", token.value))
     if answer.status == 200:
         return _copilot_token(settings, answer)
-    if answer.status == 404 and token.value.reveal().startswith(("gho_", "ghp_", "ghs_", "github_pat_")):
+    if answer.status == 404 and token.value.reveal().startswith(exchange.OTHER_APPS):
         return CopilotToken(token.value, _default_base(settings), direct=True)
     if answer.status == 404:
-        raise LoginNeeded(f"GitHub does not exchange the access token from {token.source} (404)", hint=_KIND_HINT)
+        raise LoginNeeded(f"GitHub does not exchange the access token from {token.source} (404)")
     raise _refusal(answer, f"the exchange of the access token from {token.source}")
 
 
@@ -90,30 +89,25 @@ def account_login(settings: Settings, token: AccessToken) -> str | None:
     return printable(name, 60) if isinstance(name, str) else None
 
 
-_KIND_HINT = "It is the wrong kind of token for Copilot. " + LOGIN_HINT
-_NO_COPILOT_HINT = "Check the account's subscription at https://github.com/settings/copilot."
-
-
 def _refusal(answer: Answer, what: str) -> SidecarError:
     """The error that an answer other than 200 stands for."""
-    status, wait = answer.status, answer.retry_after()
     body = answer.json if isinstance(answer.json, dict) else {}
-    message = str(body.get("message", ""))
-    if status == 401:
-        return LoginNeeded(f"GitHub refused {what}: the access token is revoked or wrong (401)", hint=LOGIN_HINT)
-    if status in {403, 429} and (status == 429 or wait is not None or "rate limit" in message.lower()):
+    kind, wait = exchange.refusal(answer.status, answer.headers, body, time.time())
+    if kind is Refusal.REVOKED:
+        return LoginNeeded(f"GitHub refused {what}: {kind.value}")
+    if kind is Refusal.RATE_LIMITED:
         return UpstreamError(
-            f"GitHub limits the rate of requests ({status} for {what})",
+            f"{kind.value} ({answer.status} for {what})",
             hint="Nothing to do: it is tried again later. A longer COPILOT_MODEL_SYNC_INTERVAL asks less often.",
-            retry_after=wait if wait is not None else 60.0,
+            retry_after=wait,
         )
-    if status == 403:
+    if kind is Refusal.NO_COPILOT:
         details = body.get("error_details")
         said = _details(details) if isinstance(details, Mapping) else ""
-        return AccessRefused(f"GitHub refused {what} (403){said}", hint=_NO_COPILOT_HINT)
-    if status in {408, 425} or status >= 500:
-        return UpstreamError(f"GitHub failed on {what} (HTTP {status})", retry_after=wait)
-    return BadAnswer(f"GitHub answered {what} with HTTP {status}")
+        return AccessRefused(f"GitHub refused {what} (403){said}")
+    if answer.status in {408, 425} or answer.status >= 500:
+        return UpstreamError(f"GitHub failed on {what} (HTTP {answer.status})", retry_after=wait)
+    return BadAnswer(f"GitHub answered {what} with HTTP {answer.status}")
 
 
 def _details(details: Mapping[str, Any]) -> str:
@@ -122,51 +116,30 @@ def _details(details: Mapping[str, Any]) -> str:
 
 
 def _copilot_token(settings: Settings, answer: Answer) -> CopilotToken:
-    body = answer.json if isinstance(answer.json, dict) else {}
-    value = body.get("token")
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
+    value = exchange.copilot_token_in(answer.json)
+    if value is None:
         raise BadAnswer("the exchange answered without a Copilot token")
-    endpoints = body.get("endpoints")
-    named = endpoints.get("api") if isinstance(endpoints, dict) else None
-    sku = body.get("sku")
+    sku = answer.json.get("sku")
     return CopilotToken(
         Secret(value),
-        _trusted_base(settings, named) if isinstance(named, str) and named else _default_base(settings),
+        _api_base(settings, exchange.api_base_in(answer.json)),
         printable(sku, 60) if isinstance(sku, str) else "",
-        _lifetime(body.get("expires_at"), answer),
+        exchange.lifetime(answer.json, answer.headers.get("date", ""), time.time()).ends_in,
     )
-
-
-def _lifetime(expires_at: object, answer: Answer) -> float:
-    if not isinstance(expires_at, int) or isinstance(expires_at, bool) or not 0 < expires_at < 10**12:
-        return 0.0
-    try:
-        now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
-        now = time.time()
-    return max(0.0, expires_at - now)
 
 
 def _default_base(settings: Settings) -> str:
     return settings.api_base or DEFAULT_API_BASE
 
 
-def _trusted_base(settings: Settings, address: str) -> str:
-    """``endpoints.api``, if it is a place that may be sent a token. Raises BadAnswer."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    own = urlsplit(_default_base(settings))
-    plain = host in {"localhost", "127.0.0.1"} or settings.insecure_http
-    trusted = (host, port) == (own.hostname, own.port) or f".{host}".endswith(_TRUSTED_SUFFIXES)
-    # Only what every parser takes for the same host: urllib3 ends a host at a backslash, urlsplit does not.
-    clear = re.fullmatch(r"[a-z0-9.-]+", host) and "@" not in parts.netloc
-    if not clear or not trusted or not (parts.scheme == "https" or (parts.scheme == "http" and plain)):
-        raise BadAnswer(
-            f"GitHub names {printable(address)!r} as Copilot's address, which is no known Copilot host; "
-            "no token was sent there",
-            hint="If this is your plan's host, set GITHUB_COPILOT_API_BASE to it.",
+def _api_base(settings: Settings, named: str | None) -> str:
+    """Copilot's address: what the exchange names, if it may be sent a token. Raises UntrustedHost."""
+    if named is None:
+        return _default_base(settings)
+    base = exchange.trusted_base(named, _default_base(settings), plain_http=settings.insecure_http)
+    if base is None:
+        raise UntrustedHost(
+            f"GitHub names {printable(named)!r} as Copilot's address, which is not a known Copilot host; "
+            "no token was sent there"
         )
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    return base

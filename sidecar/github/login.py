@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, UpstreamError
-from sidecar.github.access_token import LOGIN_HINT, AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.github.access_token import AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.github.api import account_login, exchange_token
 from sidecar.http_client import retrying, send
-from sidecar.settings import Secret, Settings
-from sidecar.text import masked, printable
+from sidecar.secret import Secret
+from sidecar.settings import Settings
+from sidecar.text import printable
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 CODES = 4
@@ -67,7 +68,7 @@ def log_in(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, 
             _finish(settings, token, stop, say, as_json=as_json)
             return
         say("The code has run out; here is a new one.")
-    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)", hint=LOGIN_HINT)
+    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)")
 
 
 def _already(settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> bool:
@@ -155,7 +156,7 @@ def _wait_for_person(
             announced = left
             say(f"Waiting for the login … {int(left) // 60}:{int(left) % 60:02d} left")
         if stop.wait(min(interval, left)):
-            raise Stopped("the login was interrupted", hint=LOGIN_HINT)
+            raise Stopped("the login was interrupted")
         try:
             body = _poll(settings, code)
         except UpstreamError as error:
@@ -195,7 +196,7 @@ def _finish(
     if as_json:
         store_access_token(settings, token, as_json=True)
     stored = AccessToken(token, str(path))
-    say(f"Logged in{_as(settings, stored, stop)}. The access token ({masked(token.reveal())}) is in {path}, mode 0600.")
+    say(f"Logged in{_as(settings, stored, stop)}. The access token ({token.masked()}) is in {path}, mode 0600.")
     retrying(lambda: exchange_token(settings, stored), stop)
     say("The account has Copilot; the models follow in a moment.")
 
@@ -206,7 +207,7 @@ def _declined(body: dict[str, Any]) -> LoginNeeded:
     text = _REASONS.get(error) or f"GitHub refused the login ({error})" + (
         f": {printable(described)}" if isinstance(described, str) else ""
     )
-    return LoginNeeded(text, hint=LOGIN_HINT)
+    return LoginNeeded(text)
 
 
 def _seconds(value: object, default: float) -> float:

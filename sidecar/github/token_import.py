@@ -14,21 +14,25 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from sidecar.errors import LoginNeeded, StorageError
-from sidecar.github.access_token import JSON_FILE, LOGIN_HINT, AccessToken, is_token, store_access_token
+from sidecar.errors import LoginNeeded
+from sidecar.files import storage_errors
+from sidecar.github.access_token import AccessToken, store_access_token
 from sidecar.github.api import exchange_token
 from sidecar.http_client import retrying
-from sidecar.settings import Secret, Settings
-from sidecar.text import masked
+from sidecar.litellm_hot_reload.exchange import JSON_FILE, TOKEN_DIR, TOKEN_FILE, is_token
+from sidecar.parsers import expanded
+from sidecar.secret import Secret
+from sidecar.settings import Settings
 
+MAX_BYTES = 1 << 20
 _PLACES = (
-    "~/.config/litellm/github_copilot/access-token",
-    "~/.config/litellm/github_copilot/github_token.json",
+    f"{TOKEN_DIR}/{TOKEN_FILE}",
+    f"{TOKEN_DIR}/{JSON_FILE}",
     "~/.config/github-copilot/apps.json",
     "~/.config/github-copilot/hosts.json",
 )
 """LiteLLM's token directory, and where the Copilot plugins of editors keep theirs."""
-_NAMES = ("access-token", JSON_FILE, "apps.json", "hosts.json")
+_NAMES = (TOKEN_FILE, JSON_FILE, "apps.json", "hosts.json")
 
 
 def import_token(
@@ -45,18 +49,22 @@ def import_token(
             try:
                 answer = retrying(lambda token=token: exchange_token(settings, token), stop)  # type: ignore[misc]
             except LoginNeeded as error:
-                refused.append(f"{masked(text)} in {path}: {error}")
+                refused.append(f"{token.value.masked()} in {path}: {error}")
                 continue
             if answer.direct:
-                refused.append(f"{masked(text)} in {path} belongs to another OAuth app and is no use to LiteLLM")
+                refused.append(
+                    f"{token.value.masked()} in {path} belongs to another OAuth app and is no use to LiteLLM"
+                )
                 continue
             kept = [store_access_token(settings, token.value)]
             if as_json:
                 kept.append(store_access_token(settings, token.value, as_json=True))
-            print(f"The access token ({masked(text)}) from {path} is in {' and '.join(map(str, kept))}.", file=out)
+            print(
+                f"The access token ({token.value.masked()}) from {path} is in {' and '.join(map(str, kept))}.", file=out
+            )
             return
     where = str(given) if given else ", ".join(_PLACES)
-    raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}", hint=LOGIN_HINT)
+    raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}")
 
 
 def tokens_in(text: str, settings: Settings) -> list[str]:
@@ -82,7 +90,7 @@ def tokens_in(text: str, settings: Settings) -> list[str]:
 
 def _files(given: Path | None) -> Iterator[Path]:
     if given is None:
-        yield from (path for path in (Path(place).expanduser() for place in _PLACES) if path.exists())
+        yield from (path for path in (expanded(place) for place in _PLACES) if path.exists())
     elif given.is_dir():
         yield from (given / name for name in _NAMES if (given / name).exists())
     else:
@@ -90,10 +98,5 @@ def _files(given: Path | None) -> Iterator[Path]:
 
 
 def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be read: {error.strerror}", hint="Name a file that is there, or its directory."
-        ) from error
+    with storage_errors(path, "read", hint="Name an existing file, or its directory."), path.open("rb") as file:
+        return file.read(MAX_BYTES).decode("utf-8-sig", "replace")

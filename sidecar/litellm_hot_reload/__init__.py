@@ -4,7 +4,8 @@
 
 LiteLLM awaits ``start`` in each worker before it loads its configuration. The modules, from the bottom up:
 
-``exchange``     pure rules: tokens, addresses, GitHub's answers, times
+``exchange``     pure rules: tokens, addresses, GitHub's answers, times    } the sidecar follows these
+``managed``      pure: which entries of LiteLLM's list are ours            } two as well
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock beside it
 ``asking``       one question to GitHub, never waited for too long
 ``keeper``       a thread that renews the Copilot token ahead of its end, and when Copilot refuses it
@@ -17,6 +18,17 @@ It needs the standard library and what LiteLLM ships, and nothing else of this p
 LiteLLM: whatever the files hold and whatever fails, the proxy serves what it served before.
 """
 
-from .startup import start
+import logging
 
-__all__ = ["start"]
+
+async def start() -> None:
+    """Start following in this worker. Never raises: LiteLLM would not start."""
+    try:
+        # Imported here: the sidecar, which has no LiteLLM, imports the pure modules of this package.
+        from . import startup
+
+        await startup.start()
+    except Exception:
+        logging.getLogger("copilot_hook").exception(
+            "the hook could not start; LiteLLM serves what its configuration contains"
+        )

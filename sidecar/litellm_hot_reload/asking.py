@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from .exchange import copilot_token_in
+
 PATIENCE = 2.5
 """Seconds after which GitHub counts as not answering, and may be asked again."""
 DEADLINE = 30.0
@@ -38,9 +40,9 @@ class Answer:
     error: Exception | None = None
 
     @property
-    def has_token(self) -> bool:
-        token = self.body.get("token")
-        return self.status == 200 and isinstance(token, str) and token != ""
+    def token(self) -> str | None:
+        """The Copilot token in it, if it is a success."""
+        return copilot_token_in(self.body) if self.status == 200 else None
 
 
 class Asking:
@@ -54,7 +56,7 @@ class Asking:
     def ask(self, access_token: str, login: str) -> Answer | None:
         """An answer for this login, be it to this request or to an earlier one; None if there is none in PATIENCE."""
         while (late := self._next(0.0)) is not None:
-            if late.login == login and late.has_token:
+            if late.login == login and late.token:
                 return late
         if self._unanswered < MAX_UNANSWERED:
             self._unanswered += 1

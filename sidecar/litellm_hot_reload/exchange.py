@@ -1,7 +1,8 @@
 """The rules of the token exchange: which text is a token, which address may be sent one, what GitHub's
 answers mean, and when to ask again. Pure: no network, no files, no clock of its own.
 
-The answers and their meaning were measured on GitHub in 2026; see the statuses in ``meaning``.
+The one copy of these rules: the hook renews the Copilot token by them, and ``sidecar.github`` reads the catalog
+by them. The answers and their meaning were measured on GitHub in 2026; see ``Refusal``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,37 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
 TRUSTED_SUFFIXES = (".githubcopilot.com", ".ghe.com")
-JSON_FILE = "github_token.json"
-LOGIN = "log in again, `docker compose run --rm login`"
+TOKEN_DIR = "~/.config/litellm/github_copilot"  # noqa: S105
+TOKEN_FILE, JSON_FILE = "access-token", "github_token.json"
+"""The two files that may hold the access token: LiteLLM's plain one, and a JSON object with ``access_token``."""
+
+EDITOR_HEADERS = {
+    "editor-version": ("COPILOT_EDITOR_VERSION", "vscode/1.104.1"),
+    "editor-plugin-version": ("COPILOT_EDITOR_PLUGIN_VERSION", "copilot-chat/0.31.1"),
+    "copilot-integration-id": ("COPILOT_INTEGRATION_ID", "vscode-chat"),
+    "user-agent": ("COPILOT_USER_AGENT", "GitHubCopilotChat/0.31.1"),
+}
+"""The headers without which Copilot refuses a request: the environment variable of each, and its default."""
+
+TOKEN_KINDS = {
+    "ghu_": "a user's login with a GitHub App, the kind that Copilot accepts",
+    "gho_": "a login with an OAuth app; the exchange shows whether Copilot accepts it",
+    "ghp_": "a personal access token",
+    "github_pat_": "a personal access token",
+    "ghs_": "a token of an installation or of GitHub Actions",
+    "ghr_": "a refresh token",
+}
+"""What GitHub's tokens begin with, and what they are."""
+OTHER_APPS = ("gho_", "ghp_", "ghs_", "github_pat_")
+"""Tokens that the exchange does not know (404), but that Copilot's catalog may accept as they are."""
+
+_TRUE = {"true", "1", "yes", "on"}
 _TOKEN = re.compile(r"[\x21-\x7e]{4,1000}")
 _MAX_ASKED_WAIT = 86_400.0
 SAFETY = 2.0
@@ -26,7 +51,17 @@ SAFETY = 2.0
 
 def is_true(text: str | None) -> bool:
     """Whether a switch in the environment is on."""
-    return (text or "").strip().lower() in {"true", "1", "yes", "on"}
+    return (text or "").strip().lower() in _TRUE
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` looks like a token at all: printable, on one line, of a sensible length."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def token_prefix(token: str) -> str:
+    """The prefix that tells what kind of token this is; empty for one that has none."""
+    return next((prefix for prefix in TOKEN_KINDS if token.startswith(prefix)), "")
 
 
 def access_token_in(data: bytes, *, is_json: bool) -> str | None:
@@ -39,7 +74,20 @@ def access_token_in(data: bytes, *, is_json: bool) -> str | None:
             return None
         text = content.get("access_token") if isinstance(content, dict) else None
     token = text.strip() if isinstance(text, str) else ""
-    return token if _TOKEN.fullmatch(token) else None
+    return token if is_token(token) else None
+
+
+def copilot_token_in(body: object) -> str | None:
+    """The Copilot token in the exchange's answer, None when there is none that a header could carry."""
+    token = body.get("token") if isinstance(body, Mapping) else None
+    return token if isinstance(token, str) and token and token.isascii() and token.isprintable() else None
+
+
+def api_base_in(body: object) -> str | None:
+    """The address that the exchange's answer names for Copilot, as it is there; None when it names none."""
+    endpoints = body.get("endpoints") if isinstance(body, Mapping) else None
+    named = endpoints.get("api") if isinstance(endpoints, Mapping) else None
+    return named if isinstance(named, str) and named else None
 
 
 def fingerprint(token: str) -> str:
@@ -47,25 +95,29 @@ def fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
-def may_be_sent_a_token(address: object, own_base: str, plain_http: bool) -> bool:
-    """Whether ``address`` is one of Copilot's hosts, or the one that the user set, over https.
+def trusted_base(address: object, own_base: str, *, plain_http: bool) -> str | None:
+    """``address`` without its query, if it is one of Copilot's hosts, or the one that the user set, over https.
 
-    ``plain_http`` lets http through as well.
+    ``plain_http`` lets http through as well. None for what must not be sent a token.
     """
     try:
         parts, own = urlsplit(str(address)), urlsplit(own_base)
         host, place, own_place = parts.hostname or "", (parts.hostname, parts.port), (own.hostname, own.port)
     except ValueError:
-        return False
+        return None
     # Only what every parser takes for the same host: some end it at a backslash, urlsplit does not.
     if not re.fullmatch(r"[a-z0-9.-]+", host) or "@" in parts.netloc:
-        return False
+        return None
     known = place == own_place or f".{host}".endswith(TRUSTED_SUFFIXES)
-    return known and (parts.scheme == "https" or (parts.scheme == "http" and plain_http))
+    if not known or not (parts.scheme == "https" or (parts.scheme == "http" and plain_http)):
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that GitHub asks to wait, None when it does not. ``headers`` in lower case, ``now`` in Unix time."""
+    """Seconds that GitHub asks to wait, None when it does not. ``now`` in Unix time; ``headers`` in lower case, or
+    a mapping that does not care.
+    """
     text = headers.get("retry-after", "").strip()
     seconds: float | None = None
     if text.isascii() and text.isdigit() and len(text) < 10:
@@ -81,25 +133,36 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), _MAX_ASKED_WAIT)
 
 
-def meaning(
-    status: int, headers: Mapping[str, str], body: Mapping[str, Any], failures: int, now: float
-) -> tuple[str, float]:
-    """What an answer without a token means, and the seconds until the next attempt.
+class Refusal(Enum):
+    """What an answer without a token means; GitHub's own statuses are ambiguous."""
 
-    ``failures`` counts the ones in a row before this one.
+    REVOKED = "the access token is revoked or invalid (401)"
+    NO_COPILOT = "the account has no access to Copilot (403)"
+    WRONG_KIND = "the access token is not of the kind that Copilot accepts (404)"
+    RATE_LIMITED = "GitHub limits the rate of requests"
+    FAILED = "GitHub failed"
+
+
+def refusal(status: int, headers: Mapping[str, str], body: object, now: float) -> tuple[Refusal, float | None]:
+    """What an answer means, and the seconds that GitHub asks to wait, None when it does not ask.
+
+    ``headers`` as in ``retry_after``; a 403 is either "no Copilot" or a rate limit.
     """
     asked = retry_after(headers, now)
-    limited = "rate limit" in str(body.get("message", "")).lower()
-    if status == 429 or (status == 403 and (limited or asked is not None)):
-        return f"GitHub limits the rate of requests (HTTP {status})", 60.0 if asked is None else asked
-    if status == 401:
-        return f"GitHub refused the access token (401): {LOGIN}", 900.0
-    if status == 403:
-        return "GitHub refuses Copilot to this account (403): see https://github.com/settings/copilot", 900.0
-    if status == 404:
-        return f"the access token is not a Copilot login (404): {LOGIN}", 900.0
-    growing = min(5.0 * 2 ** min(failures, 5), 60.0)
-    return f"GitHub failed (HTTP {status})", growing if asked is None else max(asked, growing)
+    said = str(body.get("message", "")) if isinstance(body, Mapping) else ""
+    if status == 429 or (status == 403 and (asked is not None or "rate limit" in said.lower())):
+        return Refusal.RATE_LIMITED, 60.0 if asked is None else asked
+    known = {401: Refusal.REVOKED, 403: Refusal.NO_COPILOT, 404: Refusal.WRONG_KIND}
+    return known.get(status, Refusal.FAILED), asked
+
+
+def next_attempt(kind: Refusal, asked: float | None, failures: int) -> float:
+    """Seconds until the next exchange; ``failures`` counts the ones in a row before this one."""
+    if kind is Refusal.RATE_LIMITED:
+        return asked or 0.0
+    if kind is not Refusal.FAILED:
+        return 900.0
+    return max(asked or 0.0, min(5.0 * float(2 ** min(failures, 5)), 60.0))
 
 
 @dataclass(frozen=True)
@@ -119,16 +182,22 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
     """
     try:
         theirs = parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         theirs = now
-    expires_at, refresh_in = body.get("expires_at"), body.get("refresh_in")
-    ends_in = expires_at - theirs if isinstance(expires_at, (int, float)) else 0
-    if not 0 < ends_in <= 86_400:  # also when it is no number at all
+    expires_at, refresh_in = _time_in(body, "expires_at"), _time_in(body, "refresh_in")
+    ends_in = expires_at - theirs
+    if not 0 < ends_in <= 86_400:
         ends_in = 1500.0
     ends_in = max(ends_in - SAFETY, ends_in / 2)
     latest = max(ends_in - 300, ends_in / 2)
-    asked = refresh_in if isinstance(refresh_in, (int, float)) and refresh_in > 0 else latest
-    return Lifetime(ends_in, min(max(asked, 30.0), latest))
+    return Lifetime(ends_in, min(max(refresh_in or latest, 30.0), latest))
+
+
+def _time_in(body: Mapping[str, Any], key: str) -> float:
+    """A number of seconds, 0 for what is not one."""
+    value = body.get(key)
+    plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 10**12
+    return float(value) if plausible and value is not None else 0.0
 
 
 def renewal_pause(refusals: int) -> float:

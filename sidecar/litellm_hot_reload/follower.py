@@ -16,9 +16,10 @@ from typing import Any
 from .adapter import routers
 from .adapter.provider import Guard
 from .adapter.proxy import Knowledge
-from .adapter.routers import Refused, Router, id_of
+from .adapter.routers import Refused, Router
 from .config_file import ConfigFile
-from .models_file import ModelsFile, is_managed
+from .managed import id_of, is_managed, is_managed_id
+from .models_file import ModelsFile
 
 log = logging.getLogger("copilot_hook")
 
@@ -155,12 +156,12 @@ class Follower:
     async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
         """Apply the difference between the models file and the router; whether there was one."""
         listed, touched, slices = router.entries(), False, Slices()
-        own_names = {item.get("model_name") for item in listed if not is_managed(id_of(item))}
+        own_names = {item.get("model_name") for item in listed if not is_managed(item)}
         conflicts = frozenset(key for key, entry in wanted.items() if entry["model_name"] in own_names)
         for key in conflicts - self._conflicts:
             log.info("%s stays as config.yaml has it; the catalog's entry is skipped", wanted[key]["model_name"])
         self._conflicts = conflicts
-        present = {id_of(item): str(item.get("model_name")) for item in listed if is_managed(id_of(item))}
+        present = {id_of(item): str(item.get("model_name")) for item in listed if is_managed(item)}
         copies = Counter(id_of(item) for item in listed)
         for key in [key for key in present if key not in wanted or key in conflicts]:
             touched = self._remove(router, key, present[key]) or touched
@@ -179,7 +180,7 @@ class Follower:
 
         ``owned`` is whether managed entries in it are its own, there being no models file.
         """
-        wanted = {key: entry for key, entry in self._with_ids(router, entries) if owned or not is_managed(key)}
+        wanted = {key: entry for key, entry in self._with_ids(router, entries) if owned or not is_managed_id(key)}
         self._wanted_by_config = wanted
         if self._in_config is None:
             # LiteLLM has loaded these itself.

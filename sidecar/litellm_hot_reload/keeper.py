@@ -19,6 +19,7 @@ import httpx
 
 from . import exchange
 from .asking import PATIENCE, Answer, Asking
+from .exchange import EDITOR_HEADERS, Refusal
 from .record import Failure, Record, Shared
 
 log = logging.getLogger("copilot_hook")
@@ -33,25 +34,17 @@ class Keeper:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         # Not Path.expanduser: it raises for a user without a home, as containers have.
-        self.directory = Path(
-            os.path.expanduser(environ.get("GITHUB_COPILOT_TOKEN_DIR") or "~/.config/litellm/github_copilot")
-        )
+        self.directory = Path(os.path.expanduser(environ.get("GITHUB_COPILOT_TOKEN_DIR") or exchange.TOKEN_DIR))
         self.token_files = (
-            self.directory / (environ.get("GITHUB_COPILOT_ACCESS_TOKEN_FILE") or "access-token"),
+            self.directory / (environ.get("GITHUB_COPILOT_ACCESS_TOKEN_FILE") or exchange.TOKEN_FILE),
             self.directory / exchange.JSON_FILE,
         )
         self.shared = Shared(self.directory / (environ.get("GITHUB_COPILOT_API_KEY_FILE") or "api-key.json"))
         self.url = (environ.get("GITHUB_COPILOT_API_KEY_URL") or exchange.EXCHANGE_URL).strip()
         self.plain_http = exchange.is_true(environ.get("COPILOT_INSECURE_HTTP"))
         self.own_base = self._checked_base(environ.get("GITHUB_COPILOT_API_BASE") or "")
-        headers = {
-            "accept": "application/json",
-            "editor-version": environ.get("COPILOT_EDITOR_VERSION") or "vscode/1.104.1",
-            "editor-plugin-version": environ.get("COPILOT_EDITOR_PLUGIN_VERSION") or "copilot-chat/0.31.1",
-            "copilot-integration-id": environ.get("COPILOT_INTEGRATION_ID") or "vscode-chat",
-            "user-agent": environ.get("COPILOT_USER_AGENT") or "GitHubCopilotChat/0.31.1",
-        }
-        self._asking = Asking(self.url, headers)
+        headers = {name: environ.get(variable) or default for name, (variable, default) in EDITOR_HEADERS.items()}
+        self._asking = Asking(self.url, {"accept": "application/json", **headers})
         self.problem = FETCHING
         self.first_turn_done = threading.Event()
         self.on_renewed: Callable[[], None] = lambda: None
@@ -154,30 +147,28 @@ class Keeper:
             self._failed(login, f"GitHub does not answer ({type(answer.error).__name__})", wait)
         elif answer.error is not None:
             self._failed(login, f"the exchange failed unexpectedly ({type(answer.error).__name__})", 60)
-        elif answer.has_token:
+        elif answer.token:
             self._keep(answer)
         else:
-            now = time.time()
-            meaning = exchange.meaning(answer.status, answer.headers, answer.body, self._failures, now)
-            self._failed(login, *meaning)
+            kind, asked = exchange.refusal(answer.status, answer.headers, answer.body, time.time())
+            self._failed(login, _said(kind, answer.status), exchange.next_attempt(kind, asked, self._failures))
 
     def _keep(self, answer: Answer) -> None:
         now, before = answer.received_at, self.shared.read()
         life = exchange.lifetime(answer.body, answer.headers.get("date", ""), now)
-        endpoints = answer.body.get("endpoints")
-        named = endpoints.get("api") if isinstance(endpoints, dict) else None
-        if named is not None and not exchange.may_be_sent_a_token(named, self.own_base, self.plain_http):
+        named = exchange.api_base_in(answer.body)
+        base = exchange.trusted_base(named, self.own_base, plain_http=self.plain_http) if named else None
+        if named and base is None:
             log.warning("GitHub names %.100r as Copilot's address, not a known Copilot host; it is not used", named)
-            named = None
         refused = before is not None and self._is_refused(before)
         self.shared.write(
             Record(
-                answer.body["token"],
+                answer.token or "",
                 now + life.ends_in,
                 now + life.renew_in * random.uniform(0.9, 1.0),
                 now,
                 answer.login,
-                named or self.own_base or None,
+                base or self.own_base or None,
                 before.refusals + 1 if before is not None and refused else 0,
             )
         )
@@ -220,7 +211,7 @@ class Keeper:
                 self.problem = f"the access token file {path} cannot be read: {error.strerror}"
                 self._say(self.problem)
                 return None
-            token = exchange.access_token_in(data, is_json=path.suffix == ".json")
+            token = exchange.access_token_in(data, is_json=path.name == exchange.JSON_FILE)
             if token is not None:
                 return token
         self.problem = "nobody has logged in to GitHub yet: `docker compose run --rm login`"
@@ -229,8 +220,19 @@ class Keeper:
 
     def _checked_base(self, text: str) -> str:
         """GITHUB_COPILOT_API_BASE, if it is an address at all that may be sent a token."""
-        base = text.strip().rstrip("/")
-        if base and not exchange.may_be_sent_a_token(base, base, self.plain_http):
+        base = exchange.trusted_base(text.strip(), text.strip(), plain_http=self.plain_http) if text.strip() else ""
+        if base is None:
             log.warning("GITHUB_COPILOT_API_BASE is not an https address; it is not used")
-            return ""
-        return base
+        return base or ""
+
+
+_LOG_IN = "log in again, `docker compose run --rm login`"
+_CURES = {
+    Refusal.REVOKED: f": {_LOG_IN}",
+    Refusal.WRONG_KIND: f": {_LOG_IN}",
+    Refusal.NO_COPILOT: ": see https://github.com/settings/copilot",
+}
+
+
+def _said(kind: Refusal, status: int) -> str:
+    return kind.value + _CURES.get(kind, f" (HTTP {status})")

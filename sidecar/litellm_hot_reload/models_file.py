@@ -13,19 +13,12 @@ from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
+from .managed import PROVIDER, is_managed
 from .watched import Watched
 
 log = logging.getLogger("copilot_hook")
 
-PROVIDER = "github_copilot/"
-MANAGED_PREFIX = "github_copilot/managed/"
-
 Entry = dict[str, Any]
-
-
-def is_managed(key: object) -> bool:
-    """Whether this id is one that the sidecar gives."""
-    return isinstance(key, str) and key.startswith(MANAGED_PREFIX)
 
 
 class ModelsFile(Watched):
@@ -101,7 +94,7 @@ def _is_entry(item: Any) -> bool:
     return (
         name != ""
         and "*" not in name
-        and is_managed(info.get("id"))
+        and is_managed(item)
         and str(params.get("model", "")).startswith(PROVIDER)
         and isinstance(headers, dict)
         and all(isinstance(text, str) for pair in headers.items() for text in pair)

@@ -28,16 +28,9 @@ FIRST_TOKEN_WAIT = 5.0
 RELEASE_AFTER = 0.05
 
 
-async def start() -> None:
-    """Start following in this worker. Never raises: LiteLLM would not start."""
+async def start(environ: Mapping[str, str] = os.environ) -> None:
+    """Start following in this worker. Raises whatever LiteLLM's modules raise when they are not as they are known."""
     _configure_log()
-    try:
-        await _start(os.environ)
-    except Exception:
-        log.exception("the hook could not start; LiteLLM serves what its configuration contains")
-
-
-async def _start(environ: Mapping[str, str]) -> None:
     from litellm.proxy import proxy_server
 
     keeper = Keeper(environ)

@@ -19,7 +19,8 @@ import shutil
 import time
 from pathlib import Path
 
-from sidecar.errors import SidecarError, StorageError
+from sidecar.errors import SidecarError
+from sidecar.files import storage_errors
 
 PACKAGE = "litellm_hot_reload"
 SOURCE = Path(__file__).parents[1] / PACKAGE
@@ -32,16 +33,11 @@ def install_hook(directory: Path) -> Path:
     if not (SOURCE / "__init__.py").is_file():
         raise SidecarError(f"{PACKAGE} is missing from this installation", hint="Install the package again.")
     target = directory / PACKAGE
-    try:
+    with storage_errors(target, "written"):
         if _contents(target) != _contents(SOURCE):
             _replace(target, _contents(SOURCE))
         # The single file that 0.1.0 placed. Python finds the package before it, but it would only confuse people.
         target.with_suffix(".py").unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{target} cannot be written: {error.strerror}",
-            hint=f"Make {directory} an existing directory with free space that uid {os.getuid()} may write to.",
-        ) from error
     return target
 
 

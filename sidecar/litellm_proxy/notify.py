@@ -25,8 +25,8 @@ from typing import Any
 from sidecar.errors import BadAnswer, LiteLLMError, StorageError, UpstreamError
 from sidecar.files import read_file, replace_file
 from sidecar.http_client import retrying, send
-from sidecar.service.sync import Synced
 from sidecar.settings import Settings
+from sidecar.targets.base import Synced
 from sidecar.user_command import run_user_command
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.errors import LiteLLMError, UpstreamError
 from sidecar.http_client import Answer, send
-from sidecar.models.entries import MANAGED_PREFIX
+from sidecar.litellm_hot_reload.managed import id_of, is_managed
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -22,7 +22,7 @@ _UNKNOWN_HINT = (
 def check_alive(settings: Settings) -> str:
     """That LiteLLM answers. Raises LiteLLMError."""
     if _get(settings, "/health/liveliness").status != 200:
-        raise LiteLLMError(f"what answers at {settings.litellm_url} is no LiteLLM", hint="Correct LITELLM_URL.")
+        raise LiteLLMError(f"what answers at {settings.litellm_url} is not LiteLLM", hint="Correct LITELLM_URL.")
     return f"it answers at {settings.litellm_url}"
 
 
@@ -87,9 +87,7 @@ def check_hook(settings: Settings) -> str | None:
 
 
 def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
-    info = item.get("model_info")
-    key = info.get("id") if isinstance(info, dict) else None
-    return isinstance(key, str) and key.startswith(MANAGED_PREFIX) and key not in entries
+    return is_managed(item) and id_of(item) not in entries
 
 
 def _list(names: list[str]) -> str:

@@ -13,16 +13,12 @@ from typing import Any
 
 import yaml
 
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, PROVIDER
 from sidecar.models.catalog import Model
 from sidecar.models.customize import Custom, resolve_aliases, with_overrides
 from sidecar.models.prices import Prices, Promo, Rates
 from sidecar.models.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
 from sidecar.settings import Settings
-
-PROVIDER = "github_copilot/"
-MANAGED_PREFIX = "github_copilot/managed/"
-"""Start of every managed entry's ``model_info.id``. It begins with LiteLLM's provider name, so that LiteLLM
-files it in its cost map under exactly this key instead of guessing a known model from it."""
 
 HEADER = """\
 # The models of GitHub Copilot, written by copilot-model-sync. Do not edit: every change of the catalog

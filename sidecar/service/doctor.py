@@ -13,30 +13,30 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from sidecar.config.file import sync_config
-from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, Unreachable, UpstreamError, UsageError
-from sidecar.files import read_file
-from sidecar.github.access_token import LOGIN_HINT, find_access_token
+from sidecar.errors import (
+    AccessRefused,
+    LoginNeeded,
+    SidecarError,
+    Unreachable,
+    UntrustedHost,
+    UpstreamError,
+    UsageError,
+)
+from sidecar.files import read_file, resolve_symlinks
+from sidecar.github.access_token import find_access_token
 from sidecar.github.api import CopilotToken, exchange_token, read_catalog
 from sidecar.http_client import retrying
+from sidecar.litellm_hot_reload.exchange import TOKEN_KINDS, token_prefix
 from sidecar.litellm_proxy.probe import check_alive, check_hook, check_in_sync
 from sidecar.models.catalog import catalog_items
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.targets.config import resolve_symlinks
-from sidecar.targets.models_file import managed_in
-from sidecar.text import masked, printable
+from sidecar.targets.models_file import entries_in
+from sidecar.text import printable
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
 
-_KINDS = {
-    "ghu_": "a user's login with a GitHub App, the kind that Copilot takes",
-    "gho_": "a login with an OAuth app; the exchange shows whether it serves",
-    "ghp_": "a personal access token",
-    "github_pat_": "a personal access token",
-    "ghs_": "a token of an installation or of Actions",
-    "ghr_": "a refresh token",
-}
-_WRONG = ("ghp_", "github_pat_", "ghs_", "ghr_")
+_REFUSED_KINDS = ("ghp_", "github_pat_", "ghs_", "ghr_")
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
         yield _failed("token", error)
         yield from _skipped("kind,GitHub,exchange,subscription,plan host,catalog,models")
         return
-    text = token.value.reveal()
-    yield Check("token", PASS, f"{masked(text)} from {token.source}")
-    prefix = next((item for item in _KINDS if text.startswith(item)), "")
-    if prefix in _WRONG:
-        yield Check("kind", FAIL, f"{prefix}… is {_KINDS[prefix]}: not for Copilot", LOGIN_HINT, 3)
+    yield Check("token", PASS, f"{token.value.masked()} from {token.source}")
+    prefix = token_prefix(token.value.reveal())
+    kind = TOKEN_KINDS.get(prefix, "its prefix is unknown; the exchange shows whether Copilot accepts it")
+    if prefix in _REFUSED_KINDS:
+        yield _failed("kind", LoginNeeded(f"{prefix}… is {kind}, which Copilot does not accept"))
     else:
-        yield Check("kind", PASS, _KINDS.get(prefix, "not known by its first letters; the exchange shows"))
+        yield Check("kind", PASS, kind)
     try:
         copilot = retrying(lambda: exchange_token(settings, token), stop)
     except (LoginNeeded, UpstreamError) as error:
@@ -105,7 +105,7 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
         return
     yield Check("GitHub", PASS, "it answers")
     if copilot.direct:
-        yield Check("exchange", FAIL, "GitHub does not exchange this kind of token, LiteLLM needs that", LOGIN_HINT, 3)
+        yield _failed("exchange", LoginNeeded("GitHub does not exchange this kind of token, and LiteLLM needs that"))
         yield Check("subscription", SKIP, "only the exchange tells")
     else:
         yield Check("exchange", PASS, f"a Copilot token that is good for {copilot.lifetime / 60:.0f} minutes")
@@ -122,7 +122,7 @@ def _no_exchange(error: SidecarError) -> Iterator[Check]:
         where = 0
     elif isinstance(error, AccessRefused):
         where = 2
-    elif isinstance(error, BadAnswer) and "GITHUB_COPILOT_API_BASE" in error.hint:
+    elif isinstance(error, UntrustedHost):
         where = 3
     for name in names[:where]:
         yield Check(name, PASS, "it answers" if name == "GitHub" else "GitHub took the access token")
@@ -156,7 +156,7 @@ def _file(settings: Settings) -> str:
         raise UsageError(f"{place} is not there", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
     # Parses it as a sync would, and refuses what LiteLLM would not understand.
     sync_config(place, [], dry_run=True)
-    entries = managed_in(data)
+    entries = entries_in(data)
     if not entries:
         raise UsageError(f"{place} holds no models of the catalog", hint="Run `sync`; its message says what is wrong.")
     return f"{place} is valid and holds {len(entries)} entries"
@@ -169,7 +169,7 @@ def _litellm(settings: Settings, known: bool) -> Iterator[Check]:
         yield from _skipped("in step,hook")
         return
     data = read_file(resolve_symlinks(settings.config_file or settings.models_file))
-    yield _attempt("in step", lambda: check_in_sync(settings, managed_in(data)))
+    yield _attempt("in step", lambda: check_in_sync(settings, entries_in(data)))
     try:
         told = check_hook(settings)
     except SidecarError as error:

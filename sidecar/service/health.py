@@ -13,9 +13,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 
-import requests
-
-from sidecar.errors import UsageError
+from sidecar.errors import UpstreamError, UsageError
+from sidecar.http_client import send
+from sidecar.text import printable
 
 
 class Status:
@@ -127,11 +127,9 @@ def check(port: int) -> str | None:
         raise UsageError("COPILOT_HEALTH_PORT is 0: there is no health server", hint="Set a port to have one.")
     for path in ("/livez", "/readyz"):
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                answer = session.get(f"http://127.0.0.1:{port}{path}", timeout=3)
-        except requests.RequestException:
+            answer = send("GET", f"http://127.0.0.1:{port}{path}", headers={}, no_proxy=True)
+        except UpstreamError:
             return f"nothing answers on port {port}"
-        if answer.status_code != 200:
-            return f"{path}: {answer.text.strip()}"
+        if answer.status != 200:
+            return f"{path}: {printable(answer.body.decode('utf-8', 'replace').strip())}"
     return None

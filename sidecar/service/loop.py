@@ -18,8 +18,9 @@ from sidecar.github.access_token import find_access_token
 from sidecar.litellm_proxy.hook_package import install_hook
 from sidecar.litellm_proxy.notify import notify_change
 from sidecar.service.health import Status
-from sidecar.service.sync import Synced, run_once
+from sidecar.service.sync import run_once
 from sidecar.settings import Settings
+from sidecar.targets.base import Synced
 from sidecar.targets.models_file import publish_models
 from sidecar.text import printable
 

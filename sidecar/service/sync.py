@@ -1,4 +1,4 @@
-"""One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.targets.select``).
+"""One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.targets``).
 
 Last good wins: whatever fails on the way raises, and nothing in the target has changed.
 """
@@ -7,30 +7,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import exchange_token, read_catalog
 from sidecar.http_client import retrying
-from sidecar.models.absences import LastSeen, dump_absences, load_absences, merge_absences
+from sidecar.models.absences import dump_absences, load_absences, merge_absences
 from sidecar.models.catalog import Item, catalog_items, parse_models
 from sidecar.models.customize import load_custom
 from sidecar.models.entries import Entry, build_entries
 from sidecar.models.selection import Selection, select_models
 from sidecar.settings import Settings
-from sidecar.targets import select
-from sidecar.targets.models_file import Change
+from sidecar.targets.base import Built, Synced
+from sidecar.targets.select import select_target
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Synced:
-    """The result of a sync; ``change`` is None when the target was up to date. ``target`` is its name."""
-
-    models: int
-    change: Change | None
-    target: str = ""
 
 
 def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
@@ -38,15 +29,14 @@ def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
     token = find_access_token(settings)
     copilot = retrying(lambda: exchange_token(settings, token), stop)
     if copilot.direct:
-        log.warning("the access token is another OAuth app's: good for reading the catalog, LiteLLM cannot use it")
-    payload = retrying(lambda: read_catalog(settings, copilot), stop)
-    found = catalog_items(payload)
+        log.warning("the access token is another OAuth app's: it can read the catalog, but LiteLLM cannot use it")
+    found = catalog_items(retrying(lambda: read_catalog(settings, copilot), stop))
     log.debug("catalog read", extra={"items": len(found), "api_base": copilot.api_base, "sku": copilot.sku})
     return found
 
 
 def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
-    """Select and render. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
+    """Select models and build their entries. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
     custom = load_custom(settings)
     models, refused = parse_models(found)
     selected = select_models(models, refused, settings)
@@ -55,30 +45,28 @@ def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[
 
 
 def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, dry_run: bool = False) -> Synced:
-    """Bring the target up to date; ``dry_run`` only says what would change, ``adopt`` is as in ``target.of``.
+    """Bring the target up to date; ``dry_run`` only says what would change, ``adopt`` is as in ``select_target``.
 
     Raises SidecarError; then nothing has changed in the target.
     """
-    place = select.select_target(settings, adopt=adopt, dry_run=dry_run)
+    target = select_target(settings, adopt=adopt, dry_run=dry_run)
     found = fetch_catalog(settings, stop)
-    selected, remembered = Selection((), ()), dict[str, LastSeen]()
+    synced = target.update(lambda stored: _build(found, stored, settings), stop)
+    for note in synced.built.selection.notes:
+        log.warning("%s", note)
+    for item in synced.built.selection.left_out:
+        log.debug("omitted", extra={"model": item.label, "reason": item.reason})
+    if synced.built.absent:
+        log.info("absent from the catalog, kept for now", extra={"absent": list(synced.built.absent)})
+    return synced
 
-    def make(stored: bytes | None) -> tuple[list[Entry], bytes]:
-        """From the stored memory to the entries and the new memory; a ConfigMap asks again after a conflict."""
-        nonlocal selected, remembered
-        known = load_absences(stored)
-        if known is None:
-            log.warning("the memory of earlier catalogs is damaged and is started afresh")
-        items, remembered = merge_absences(known or {}, found, settings.remove_after)
-        selected, entries = entries_for(items, settings)
-        return entries, dump_absences(remembered)
 
-    change = place.update(make, stop)
-    for note in selected.notes:
-        log.warning(note)
-    for item in selected.left_out:
-        log.debug("left out", extra={"model": item.label, "reason": item.reason})
-    absent = sorted(key for key, value in remembered.items() if value.absences)
-    if absent:
-        log.info("absent from the catalog, kept for now", extra={"absent": absent})
-    return Synced(len(selected.models), change, place.name)
+def _build(found: list[Item], stored: bytes | None, settings: Settings) -> Built:
+    """From the stored record of absences to the entries and the new record."""
+    known = load_absences(stored)
+    if known is None:
+        log.warning("the record of earlier absences is damaged; a new one is started")
+    items, seen = merge_absences(known or {}, found, settings.remove_after)
+    selected, entries = entries_for(items, settings)
+    absent = tuple(sorted(key for key, value in seen.items() if value.absences))
+    return Built(entries, dump_absences(seen), selected, absent)

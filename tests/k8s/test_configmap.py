@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.errors import BadAnswer, StorageError, Unreachable
-from sidecar.models.entries import MANAGED_PREFIX
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
+from sidecar.models.changes import Change
 from sidecar.targets import configmap
+from sidecar.targets.base import Built, Make
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
-from sidecar.targets.models_file import Change, entries_in
+from sidecar.targets.models_file import entries_in
 from tests.k8s.cluster import App, Cluster
 from tests.k8s.manifests import K8S, build, objects
 from tests.litellm.proxy import until
@@ -35,9 +37,9 @@ def entry(name: str, size: int = 0) -> dict[str, Any]:
     }
 
 
-def counting(*names: str) -> Callable[[bytes | None], tuple[list[dict[str, Any]], bytes]]:
+def counting(*names: str) -> Make:
     """Entries, and a memory that counts how often it was taken further."""
-    return lambda stored: ([entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
+    return lambda stored: Built([entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +116,10 @@ def stored(namespace: App) -> tuple[set[str], int]:
 
 def test_first_write_change_and_no_change(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     stop = threading.Event()
-    assert make().update(counting("a"), stop) == Change(added=("github_copilot/a",))
+    assert make().update(counting("a"), stop).change == Change(added=("github_copilot/a",))
     assert stored(fresh) == ({"github_copilot/a"}, 1)
     version = fresh.configmap()["metadata"]["resourceVersion"]
-    assert make().update(lambda memory: ([entry("a")], memory or b""), stop) is None
+    assert make().update(lambda memory: Built([entry("a")], memory or b""), stop) is None
     assert fresh.configmap()["metadata"]["resourceVersion"] == version, "written although nothing had changed"
 
 
@@ -171,9 +173,9 @@ def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., Confi
     packed = len(configmap.gzip.compress(memory, mtime=0))
     rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([entry("a", 10)])) - 10)
     with pytest.raises(StorageError, match=str(MAX_BYTES)):
-        make().update(lambda _: ([entry("a", rest + 1)], memory), stop)
+        make().update(lambda _: Built([entry("a", rest + 1)], memory), stop)
     assert KEY not in fresh.configmap()["data"]
-    make().update(lambda _: ([entry("a", rest)], memory), stop)
+    make().update(lambda _: Built([entry("a", rest)], memory), stop)
     found = fresh.configmap()
     size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
     assert size == MAX_BYTES
@@ -201,7 +203,7 @@ def test_a_token_that_rotates(fresh: App, make: Callable[..., ConfigMapTarget], 
     assert new != dead
     timer = threading.Timer(1.0, lambda: (account / "token").write_text(new))
     timer.start()
-    assert target.update(counting("a", "b"), stop)
+    assert target.update(counting("a", "b"), stop).change
     timer.join()
     assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)
 
@@ -276,7 +278,7 @@ def test_api_server_stopped_between_read_and_write_and_back(
         return counting("a", "b")(memory)
 
     began = time.monotonic()
-    change = make().update(broken, stop)
+    change = make().update(broken, stop).change
     print(f"{how}: done after {time.monotonic() - began:.1f} s, {len(calls)} tries")
     assert change == Change(added=("github_copilot/b",))
     assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)

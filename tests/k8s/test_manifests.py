@@ -231,9 +231,9 @@ def test_every_documented_patch_takes_effect(built: dict[str, str]) -> None:
 
 
 def test_settings_in_the_manifests_are_known_ones() -> None:
-    from sidecar.settings import knobs
+    from sidecar.settings import declarations
 
-    known = {item.metadata["name"] for item in knobs()} | {"GITHUB_COPILOT_API_KEY_FILE"}
+    known = {item.name for item in declarations()} | {"GITHUB_COPILOT_API_KEY_FILE"}
     for path in K8S.rglob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text()):
             for name in _variables(document):

@@ -18,9 +18,10 @@ from sidecar.litellm_hot_reload import follower as hook
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.keeper import Keeper
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.litellm_hot_reload.watched import is_mounted_alone
-from sidecar.models.entries import MANAGED_PREFIX, models_file_bytes
+from sidecar.models.entries import models_file_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM's own, when it is used outside its proxy
 

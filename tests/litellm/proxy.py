@@ -21,8 +21,9 @@ import requests
 import yaml
 
 from sidecar.files import replace_file
+from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.litellm_proxy.hook_package import install_hook
-from sidecar.models.entries import PROVIDER, models_file_bytes
+from sidecar.models.entries import models_file_bytes
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.models.entries import PROVIDER, models_file_bytes
+from sidecar.litellm_hot_reload.managed import PROVIDER
+from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
 from tests.unit.hook.test_models_file import USELESS
 

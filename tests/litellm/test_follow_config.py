@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from sidecar.files import replace_file
-from sidecar.models.entries import PROVIDER, models_file_bytes
+from sidecar.litellm_hot_reload.managed import PROVIDER
+from sidecar.models.entries import models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
 

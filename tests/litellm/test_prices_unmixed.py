@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.models.entries import PROVIDER, models_file_bytes
+from sidecar.litellm_hot_reload.managed import PROVIDER
+from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model, nano, tier, tiered
 from tests.fakes.github import GitHub
 

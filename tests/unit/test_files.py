@@ -13,7 +13,7 @@ import time
 import pytest
 
 from sidecar.errors import StorageError
-from sidecar.files import read_file, remove_stale, replace_file
+from sidecar.files import read_file, remove_leftovers, replace_file
 from tests.unit.conftest import NOBODY, ROOT, files_under, unprivileged
 
 OLD, NEW = b"old\n" * 1000, b"new\n" * 3000
@@ -140,7 +140,7 @@ def test_stale_temporaries_are_cleaned(tmp_path):
     other.write_bytes(b"not ours")
     os.utime(other, (0, 0))
     old, young = left_behind(path, 400), left_behind(path, 10, "ba9876543210")
-    remove_stale(path)
+    remove_leftovers(path, older_than=300)
     assert not old.exists() and young.exists() and other.exists()
 
 

@@ -11,11 +11,12 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
 
 from sidecar import http_client
 from sidecar.errors import BadAnswer, LoginNeeded, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.http_client import Answer, retrying, send
-from sidecar.settings import Secret
+from sidecar.secret import Secret
 from tests.fakes.github import GitHub
 from tests.unit.conftest import USER, assert_no_secret, free_port, until
 
@@ -204,7 +205,7 @@ def test_decimals_are_exact(gh):
 )
 def test_retry_after(headers, seconds):
     """GitHub's wish to wait is read from seconds, a date, or the reset of the limit; nonsense is no wish."""
-    assert Answer(429, headers, None).retry_after() == seconds
+    assert Answer(429, CaseInsensitiveDict(headers)).retry_after() == seconds
 
 
 def test_retry_after_in_the_future():
@@ -213,7 +214,7 @@ def test_retry_after_in_the_future():
         {"Retry-After": formatdate(time.time() + 100, usegmt=True)},
         {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time() + 100))},
     ):
-        assert 95 < Answer(403, headers, None).retry_after() <= 100
+        assert 95 < Answer(403, CaseInsensitiveDict(headers)).retry_after() <= 100
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -226,7 +227,7 @@ def test_retry_after_in_the_future():
 def test_any_retry_after(text):
     """Whatever the header holds, the answer is a bounded number of seconds or None."""
     for headers in ({"Retry-After": text}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": text}):
-        seconds = Answer(429, headers, None).retry_after()
+        seconds = Answer(429, CaseInsensitiveDict(headers)).retry_after()
         assert seconds is None or 0 <= seconds <= 86_400
 
 

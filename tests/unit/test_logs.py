@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from sidecar.logs import configure
-from sidecar.settings import Secret
+from sidecar.secret import Secret
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.text import masked, printable
+from sidecar.text import printable
 
 ANY = st.text(st.characters(categories=None), max_size=300)
 
@@ -47,18 +47,3 @@ def test_no_control_character_gets_through(text):
 def test_printable_text_stays(text):
     """Text that is printable already is not changed."""
     assert printable(text, 300) == text
-
-
-@pytest.mark.parametrize(
-    ("token", "shown"),
-    [
-        ("ghu_0123456789abcdefWXYZ", "ghu_…WXYZ"),
-        ("gho_0123456789abcdefWXYZ", "gho_…WXYZ"),
-        ("0123456789_abcdefghijklm", "…jklm"),
-        ("ghu_short", "…"),
-        ("", "…"),
-    ],
-)
-def test_masked(token, shown):
-    """No more of a token is shown than its kind and four characters, and of a short one nothing."""
-    assert masked(token) == shown

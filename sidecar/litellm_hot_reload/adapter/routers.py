@@ -13,6 +13,8 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from ..managed import id_of
+
 Entry = dict[str, Any]
 
 OVER = 0.001
@@ -57,12 +59,6 @@ def find(proxy: Any) -> Router | None:
         if all(callable(getattr(type(router), name, None)) for name in generation.needs):
             return generation(proxy, router)
     return None
-
-
-def id_of(item: Mapping[str, Any]) -> Any:
-    """``model_info.id`` of an entry, be it a dictionary or LiteLLM's own type."""
-    info = item.get("model_info") or {}
-    return info.get("id") if isinstance(info, dict) else getattr(info, "id", None)
 
 
 def _deployment(entry: Entry) -> Any:

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sidecar.config import edit
-from sidecar.config.edit import MANAGED_PREFIX, FieldChange, update_config
+from sidecar.config.edit import update_config
 from sidecar.errors import SidecarError, UsageError
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, is_managed
+from sidecar.models.changes import FieldChange, is_same
 from tests.unit.corpus.configs import CONFIGS, OWN, REFUSED, USUAL
 
 corpus = pytest.mark.parametrize("config", [pytest.param(text, id=name) for name, text in CONFIGS])
@@ -69,13 +71,13 @@ def parsed(text: bytes) -> dict[str, Any]:
 
 
 def managed(text: bytes) -> list[Any]:
-    return [item for item in parsed(text)["model_list"] if edit._is_managed(item)]
+    return [item for item in parsed(text)["model_list"] if is_managed(item)]
 
 
 def assert_reversible(config: bytes) -> None:
     """The four promises about one config without managed entries."""
     one = update_config(config, FIRST)
-    assert one.added == ("gen-1", "gen-2", "gen-3")
+    assert one.change.added == ("gen-1", "gen-2", "gen-3")
     assert is_subsequence(config, one.text), "no foreign byte may go"
     assert update_config(one.text, FIRST).text == one.text, "a second sync changes nothing"
     two = update_config(one.text, SECOND)
@@ -105,10 +107,10 @@ def test_corpus_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
 )
 def test_corpus_means_the_same_to_the_reader_of_litellm(config: bytes) -> None:
     before, after = parsed(config), parsed(update_config(config, FIRST).text)
-    foreign = [item for item in after.pop("model_list") if not edit._is_managed(item)]
+    foreign = [item for item in after.pop("model_list") if not is_managed(item)]
     assert foreign == (before.pop("model_list", None) or [])
     assert after == before
-    assert edit._same(managed(update_config(config, FIRST).text), FIRST)
+    assert is_same(managed(update_config(config, FIRST).text), FIRST)
 
 
 def test_corpus_is_as_large_as_promised() -> None:
@@ -178,7 +180,7 @@ def test_new_entries_go_to_the_place_of_the_first_and_comments_stay() -> None:
         "model_list:\n" + mine("a") + "  # before\n" + own("new") + "  # between\n\n  # after\n" + mine("b") + "x: 1\n"
     )
     assert result.text.decode() == expected
-    assert (result.added, result.removed) == (("new",), ("old-1", "old-2"))
+    assert (result.change.added, result.change.removed) == (("new",), ("old-1", "old-2"))
 
 
 def test_comment_on_the_last_line_of_a_managed_entry_stays() -> None:
@@ -228,7 +230,7 @@ def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:
 def test_hand_written_entry_wins() -> None:
     result = update_config(("model_list:\n" + mine("gen-2")).encode(), FIRST)
     assert result.kept == ("gen-2",)
-    assert result.added == ("gen-1", "gen-3")
+    assert result.change.added == ("gen-1", "gen-3")
     assert [item["model_name"] for item in parsed(result.text)["model_list"]] == ["gen-2", "gen-1", "gen-3"]
     assert update_config(result.text, FIRST).kept == ("gen-2",)
 
@@ -244,9 +246,9 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
     ).encode()
     assert update_config(config, FIRST).kept == ("gen-1", "gen-2")
     result = update_config(config, FIRST, adopt=True)
-    assert result.adopted == ("gen-1", "gone")
+    assert result.change.adopted == ("gen-1", "gone")
     assert result.kept == ("gen-2",)
-    assert result.added == ("gen-3",)
+    assert result.change.added == ("gen-3",)
     names = [item["model_name"] for item in parsed(result.text)["model_list"]]
     assert names == ["gen-1", "gen-3", "alias", "gen-2"]
     assert b"# note" in result.text
@@ -256,11 +258,11 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
 def test_changes_are_told_field_by_field() -> None:
     old = update_config(USUAL, FIRST).text
     result = update_config(old, [FIRST[0], entry("gen-2", mode="responses", note="x"), entry("gen-4")])
-    assert result.changed == (
+    assert result.change.fields == (
         FieldChange("gen-2", "model_info.mode", "chat", "responses"),
         FieldChange("gen-2", "model_info.note", "two\nlines\n", "x"),
     )
-    assert (result.added, result.removed) == (("gen-4",), ("gen-3",))
+    assert (result.change.added, result.change.removed) == (("gen-4",), ("gen-3",))
 
 
 def test_reformatted_but_equal_entries_are_left_alone() -> None:

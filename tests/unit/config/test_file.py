@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar import wholefile
 from sidecar.config import backups
 from sidecar.config import file as config_file
-from sidecar.config.edit import MANAGED_PREFIX, update_config
+from sidecar.config.edit import update_config
 from sidecar.config.file import config_diff, list_backups, restore_backup, sync_config
 from sidecar.errors import SidecarError, StorageError, UsageError
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from tests.unit.corpus.configs import USUAL
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,7 +62,7 @@ def test_updates_and_keeps_a_backup(config: Path) -> None:
     assert outcome.backup is not None
     assert outcome.backup.read_bytes() == OLD
     assert names(config.parent) == ["config.yaml", outcome.backup.name]
-    assert outcome.update.added == ("new",)
+    assert outcome.update.change.added == ("new",)
 
 
 def test_second_sync_touches_nothing(config: Path) -> None:
@@ -216,15 +216,15 @@ def test_change_by_somebody_else_meanwhile_is_not_lost(config: Path, monkeypatch
 
 
 def test_file_that_never_rests_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_file, "replace", lambda *args, **more: False)
+    monkeypatch.setattr(config_file, "replace_unchanged", lambda *args, **more: False)
     with pytest.raises(StorageError, match="being changed all the time"):
         sync_config(config, ENTRIES)
     assert config.read_bytes() == OLD
 
 
 def test_what_a_crash_left_is_cleaned_up(config: Path) -> None:
-    left = [".config.yaml.0123456789ab.sync", ".config.yaml.bak-20250101T000000Z.0123456789ab.sync"]
-    others = [".config.yaml.swp", ".other.yaml.0123456789ab.sync"]
+    left = [".config.yaml.0123456789ab.tmp", ".config.yaml.bak-20250101T000000Z.0123456789ab.tmp"]
+    others = [".config.yaml.swp", ".other.yaml.0123456789ab.tmp"]
     for name in [*left, *others]:
         (config.parent / name).touch()
     sync_config(config, ENTRIES)
@@ -310,10 +310,14 @@ def test_any_error_of_the_system_leaves_the_original(config: Path, step: str, mo
             told.append((str(error), error.hint))
             monkeypatch.setattr(os, step, real)
             assert config.read_bytes() in (OLD, NEW)
-            assert not [name for name in names(config.parent) if name.endswith((".sync", ".lock"))]
+            assert not [name for name in names(config.parent) if name.endswith((".tmp", ".lock"))]
             config.write_bytes(OLD)
         else:
-            break
+            assert config.read_bytes() == NEW
+            if next(count) <= failing:  # there was no call to fail
+                break
+            monkeypatch.setattr(os, step, real)
+            config.write_bytes(OLD)
     assert told
     assert all("No space left" in message and "Free some space" in hint for message, hint in told)
     assert config.read_bytes() == NEW
@@ -529,8 +533,8 @@ def test_lock_held_by_another_is_waited_for_and_then_reported(config: Path) -> N
 
 
 def test_read_back_finds_a_disk_that_lies(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wholefile.os, "write", lambda descriptor, data: len(data))
-    with pytest.raises(StorageError, match="does not hold what was written"):
+    monkeypatch.setattr(os, "write", lambda descriptor, data: len(data))
+    with pytest.raises(StorageError, match="does not contain what was written"):
         sync_config(config, ENTRIES)
     assert names(config.parent) == ["config.yaml"]
     assert backups.backups_of(config) == ()

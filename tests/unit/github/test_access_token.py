@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import LoginNeeded, StorageError
-from sidecar.github.access_token import JSON_FILE, AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.github.access_token import AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.litellm_hot_reload.exchange import JSON_FILE
+from sidecar.secret import Secret
 from sidecar.service.sync import fetch_catalog
-from sidecar.settings import Secret
 from tests.unit.conftest import unprivileged
 
 PLAIN, JSON, ENVIRONMENT = "ghu_fromtheplainfile", "ghu_fromthejsonfile", "ghu_fromtheenvironment"
@@ -61,13 +62,16 @@ def test_blanks_do_not_count(bench, text):
     assert found.value == Secret(PLAIN) and found.source == str(bench.tokens / JSON_FILE)
 
 
+NONE = "does not contain a token"
+
+
 @pytest.mark.parametrize(
     ("plain", "said"),
     [
-        ("", "is empty"), (" \n\t", "is empty"), ("\ufeff", "is empty"), (b"\xff\xfe\x00", "holds no token"),
-        ("two tokens", "holds no token"), ("ghu_a\nghu_b", "holds no token"), ("x" * 1001, "holds no token"),
-        ("ghu_\x00nul", "holds no token"), ("Grüße", "holds no token"), (b"x" * 100_000, "holds no token"),
-        ("abc", "holds no token"),
+        ("", "is empty"), (" \n\t", "is empty"), ("\ufeff", "is empty"), (b"\xff\xfe\x00", NONE),
+        ("two tokens", NONE), ("ghu_a\nghu_b", NONE), ("x" * 1001, NONE),
+        ("ghu_\x00nul", NONE), ("Grüße", NONE), (b"x" * 100_000, NONE),
+        ("abc", NONE),
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip
@@ -94,7 +98,7 @@ def test_no_token_in_json(bench, text):
 
 def test_token_in_the_environment_that_is_none(bench):
     """A GITHUB_TOKEN that is no token is named, and not shown."""
-    with pytest.raises(LoginNeeded, match="GITHUB_TOKEN holds no token") as caught:
+    with pytest.raises(LoginNeeded, match="GITHUB_TOKEN does not contain a token") as caught:
         find_access_token(bench.settings(GITHUB_TOKEN="two wordsofsecret"))
     assert "wordsofsecret" not in str(caught.value)
 

@@ -10,7 +10,8 @@ import pytest
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
 from sidecar.github.access_token import AccessToken
 from sidecar.github.api import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
-from sidecar.settings import Secret
+from sidecar.secret import Secret
+from sidecar.settings import Settings
 from tests.fakes.github import GitHub
 from tests.unit.conftest import EXCHANGE, MODELS, USER, assert_no_secret
 
@@ -122,8 +123,7 @@ def test_unknown_host_is_never_contacted(bench, token):
 def test_http_copilot_is_refused(bench, token):
     """Copilot over plain http is refused unless that is asked for."""
     bench.gh.fail(EXCHANGE, body={"token": "tid=1", "endpoints": {"api": "http://api.githubcopilot.com"}})
-    https_only = bench.settings()
-    object.__setattr__(https_only, "insecure_http", False)
+    https_only = Settings(**{**bench.settings().values, "insecure_http": False})
     assert isinstance(failure(exchange_token, https_only, token), BadAnswer)
     assert exchange_token(bench.settings(), token).api_base == "http://api.githubcopilot.com"
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.litellm_hot_reload import models_file as hook
-from sidecar.models.entries import MANAGED_PREFIX, PROVIDER, models_file_bytes
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, PROVIDER
+from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import demo_catalog, model
 from tests.litellm.proxy import entries_of
 

@@ -13,10 +13,13 @@ import pytest
 
 from sidecar.errors import LiteLLMError, Stopped
 from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change
-from sidecar.service.sync import Synced
+from sidecar.models.catalog import parse_models
+from sidecar.models.changes import Change
+from sidecar.models.selection import Selection
 from sidecar.settings import Settings
-from sidecar.targets.models_file import Change
+from sidecar.targets.base import Built, Synced
 from sidecar.user_command import run_user_command
+from tests.fakes.catalog import model
 from tests.unit.conftest import until
 
 CHANGE = Change(added=("new",), removed=("old",))
@@ -53,8 +56,9 @@ class Hook(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-def synced(bench, change=CHANGE):
-    return Synced(7, change, str(bench.models_file))
+def synced(bench, change=CHANGE, models=7):
+    (one,), _ = parse_models([model("one")])
+    return Synced(str(bench.models_file), Built([], b"", Selection((one,) * models, ())), change)
 
 
 def test_command_gets_the_change(bench, stop, tmp_path):
@@ -83,7 +87,7 @@ def test_untold_change_is_told_later(bench, stop, tmp_path):
     with pytest.raises(LiteLLMError, match=r"ended with 3; the change of .* stands"):
         notify_change(bench.settings(COPILOT_ON_CHANGE="sh -c 'exit 3'"), synced(bench), stop)
     settings = bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told")
-    later = Synced(8, Change(added=("newer",), removed=("new",), changed=("other",)), str(bench.models_file))
+    later = synced(bench, Change(added=("newer",), removed=("new",), changed=("other",)), models=8)
     notify_change(settings, later, stop)
     told = json.loads((tmp_path / "told").read_text())
     assert (told["models"], told["added"], told["removed"], told["changed"]) == (8, ["newer"], ["old"], ["other"])

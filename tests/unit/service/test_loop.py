@@ -174,7 +174,7 @@ def test_same_failure_is_said_once(bench, serve, caplog, monkeypatch):
     """A failure that goes on is logged once, another one again, and a success ends it."""
     caplog.set_level(logging.INFO, "sidecar")
     monkeypatch.setattr(loop, "UNREACHABLE_WAIT", 0.01)
-    monkeypatch.setattr("sidecar.http_client.ATTEMPTS", 1)
+    monkeypatch.setattr("sidecar.http_client.MAX_ATTEMPTS", 1)
     monkeypatch.setattr(loop, "FIRST_WAIT", 0.01)
     bench.log_in()
     bench.gh.down()

@@ -26,14 +26,16 @@ from cryptography.x509.oid import NameOID
 
 from sidecar import cli
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_proxy.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
-from sidecar.models.entries import MANAGED_PREFIX
+from sidecar.models.changes import Change
 from sidecar.service.sync import run_once
 from sidecar.settings import Settings
 from sidecar.targets import configmap
+from sidecar.targets.base import Built
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
-from sidecar.targets.models_file import Change, entries_in
+from sidecar.targets.models_file import entries_in
 from tests.fakes.catalog import model
 
 TOKEN = "sa-token-one"
@@ -49,7 +51,7 @@ def entry(name: str, size: int = 0) -> dict:
 
 
 def always(*names: str, remembered: bytes = b"memory\n"):
-    return lambda stored: ([entry(name) for name in names], remembered)
+    return lambda stored: Built([entry(name) for name in names], remembered)
 
 
 class ApiServer:
@@ -181,11 +183,11 @@ def target(api, account):
 
 
 def test_first_write_then_nothing_while_nothing_changes(api, target, stop):
-    change = target.update(always("b", "a"), stop)
+    change = target.update(always("b", "a"), stop).change
     assert change == Change(added=("github_copilot/b", "github_copilot/a"))
     assert entries_in(api.object["data"][KEY].encode()).keys() == {MANAGED_PREFIX + "a", MANAGED_PREFIX + "b"}
     assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"memory\n"
-    assert target.update(always("b", "a"), stop) is None
+    assert target.update(always("b", "a"), stop).change is None
     assert (api.count("GET"), api.count("PATCH")) == (2, 1)
     assert [path.partition("?")[2] for method, path, _, _ in api.requests if method == "PATCH"] == [
         "fieldManager=copilot-model-sync"
@@ -202,7 +204,7 @@ def test_the_token_goes_out_only_as_a_header(api, target, stop):
 
 def test_only_the_memory_is_sent_when_only_it_changed(api, target, stop):
     target.update(always("a"), stop)
-    assert target.update(always("a", remembered=b"other\n"), stop) is None
+    assert target.update(always("a", remembered=b"other\n"), stop).change is None
     assert "data" not in json.loads(api.requests[-1][3])
     assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"other\n"
 
@@ -223,7 +225,7 @@ def test_a_conflict_starts_again_from_what_the_other_wrote(api, target, stop):
 
     def make(stored):
         seen.append(stored)
-        return [entry("a")], (stored or b"") + b"mine\n"
+        return Built([entry("a")], (stored or b"") + b"mine\n")
 
     api.before_patch = other
     target.update(make, stop)
@@ -236,10 +238,10 @@ def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
 
     def make(stored):
         made.append(stored)
-        return [entry("a")], b"%d\n" % (int(stored or b"0") + 1)
+        return Built([entry("a")], b"%d\n" % (int(stored or b"0") + 1))
 
     api.faults = [None, "lost"]
-    assert target.update(make, stop) == Change(added=("github_copilot/a",))
+    assert target.update(make, stop).change == Change(added=("github_copilot/a",))
     assert made == [None]
     assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"1\n"
 
@@ -249,20 +251,20 @@ def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
 )
 def test_what_may_pass_is_tried_again(api, target, stop, faults):
     api.faults = faults
-    assert target.update(always("a"), stop)
+    assert target.update(always("a"), stop).change
     assert KEY in api.object["data"]
 
 
 def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target, stop):
     """Seen with a real one: 403 until it has read the roles. Without an outage before it, 403 is final."""
     api.faults = ["close", (403, {}), (403, {})]
-    assert target.update(always("a"), stop)
+    assert target.update(always("a"), stop).change
 
 
 def test_429_waits_as_long_as_it_is_asked_to(api, target, stop):
     api.faults = [(429, {"Retry-After": "1"}), None, (429, {"Retry-After": "1"})]
     began = time.monotonic()
-    assert target.update(always("a"), stop)
+    assert target.update(always("a"), stop).change
     assert 2.0 <= time.monotonic() - began < 10
     assert (api.count("GET"), api.count("PATCH")) == (3, 2)
 
@@ -296,7 +298,7 @@ def test_a_signal_ends_the_wait(api, target, stop):
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(403, "may not get"), (404, "does not exist"), (422, "refused to get"), (302, "refused")]
+    ("status", "words"), [(403, "may not get"), (404, "does not exist"), (422, "refused to get"), (302, "redirect")]
 )
 def test_a_refusal_is_not_tried_again(api, target, stop, status, words):
     api.faults = [(status, {"Location": "https://elsewhere.example/"})]
@@ -310,7 +312,7 @@ def test_a_rotated_token_is_read_again(api, target, stop, account):
     target.update(always("a"), stop)
     api.tokens = {"sa-token-two"}
     threading.Timer(0.4, lambda: (account / "token").write_text("sa-token-two")).start()
-    assert target.update(always("a", "b"), stop)
+    assert target.update(always("a", "b"), stop).change
     assert any(request[2]["authorization"] == "Bearer sa-token-two" for request in api.requests)
 
 
@@ -325,7 +327,7 @@ def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop
 def test_too_large_is_said_before_anything_is_sent(api, target, stop):
     api.write(data={KEY: "old", "other": "y" * 1000})
     with pytest.raises(StorageError, match=f"limited to {MAX_BYTES}") as caught:
-        target.update(lambda _: ([entry("a", MAX_BYTES - 900)], b"m"), stop)
+        target.update(lambda _: Built([entry("a", MAX_BYTES - 900)], b"m"), stop)
     assert "COPILOT_MODELS_INCLUDE" in caught.value.hint
     assert api.count("PATCH") == 0
     assert api.object["data"][KEY] == "old"
@@ -338,7 +340,7 @@ CUT_SHORT = base64.b64encode(configmap.gzip.compress(b"x" * 99, mtime=0)[:-9]).d
 def test_a_damaged_memory_counts_as_damaged(api, target, stop, damaged):
     api.write(binaryData={ABSENCES_KEY: damaged})
     seen = []
-    target.update(lambda stored: (seen.append(stored), ([entry("a")], b"new\n"))[1], stop)
+    target.update(lambda stored: (seen.append(stored), Built([entry("a")], b"new\n"))[1], stop)
     assert seen == [b""]
     assert load_absences(b"") is None
 

@@ -53,12 +53,15 @@ def test_change(path):
     """What was added, removed and changed is named."""
     publish_models(path, entries(A, B))
     change = publish_models(path, entries(model("b", output=1), model("c")))
-    assert change == Change(("github_copilot/c",), ("github_copilot/a",), ("github_copilot/b",))
+    assert change.added == ("github_copilot/c",) and change.removed == ("github_copilot/a",)
+    assert change.changed == ("github_copilot/b",)
+    assert {item.model_name for item in change.fields} == {"github_copilot/b"}
+    assert ("model_info.max_output_tokens", 16000, 1) in {(item.path, item.old, item.new) for item in change.fields}
 
 
 def test_empty_list(path):
     """An empty list is a valid models file."""
-    assert publish_models(path, []) == Change() and not Change()
+    assert publish_models(path, []) == Change()
     assert yaml.safe_load(path.read_bytes()) == {"model_list": []}
 
 

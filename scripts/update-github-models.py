@@ -22,9 +22,9 @@ general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
 
 litellm_settings:
-  # Copilot takes system messages as they are; without this LiteLLM turns them into assistant messages.
+  # Copilot accepts system messages as they are; without this, LiteLLM turns them into assistant messages.
   disable_copilot_system_to_assistant: true
-  # Parameters that a model does not know are left out instead of refused.
+  # Parameters that a model does not support are dropped instead of causing an error.
   drop_params: true
 """
 

@@ -1,4 +1,4 @@
-# The sidecar image. Any Debian-based Python 3.11+ image serves as base: --build-arg BASE_IMAGE=…
+# The sidecar image. Any Debian-based Python 3.11+ image works as the base: --build-arg BASE_IMAGE=…
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -8,7 +8,7 @@ RUN python3 -m venv --without-pip /venv \
       --disable-pip-version-check -r /tmp/requirements.lock
 COPY sidecar /app/sidecar
 COPY entrypoint /app/entrypoint
-# Modules are compiled here, because the root file system is read-only later on.
+# Modules are compiled here because the root file system is read-only at run time.
 RUN chmod -R a=rX /app && chmod 0555 /app/entrypoint/sidecar.sh \
  && /venv/bin/python -m compileall -q /app/sidecar /venv/lib
 
@@ -20,8 +20,8 @@ LABEL org.opencontainers.image.title="litellm-copilot-model-sync" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A fresh named volume takes owner and mode from these directories. 10001 is nobody in particular. A token
-# that somebody else puts in (0600) can be reached by its owner, but nobody else can list the directory.
+# A new named volume inherits owner and mode from these directories. 10001 is an arbitrary user. If another user
+# puts a token here (0600), they can still reach it, but cannot list the directory.
 RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared
 COPY --from=build /venv /venv
 COPY --from=build /app /app

@@ -1,10 +1,10 @@
 #!/bin/sh
-# What the sidecar container runs when it starts: PID 1 becomes the program itself, as the right user.
+# The sidecar container's entry point: PID 1 becomes the program itself, running as the right user.
 #
-# The access token is 0600 and belongs to whoever logged in: the image's user, root, or a user of the
-# host whose directory is mounted. Started as root (as the compose file does, with a handful of
-# capabilities), this becomes the token's owner, so that the file can be read as it is, and drops
-# everything else. Started as any other user (Kubernetes), it changes nothing.
+# The access token is 0600 and belongs to whoever logged in: the image's user, root, or a host user whose
+# directory is mounted. When started as root (as in the compose file, with a handful of capabilities), this
+# script switches to the token's owner, so that the file can be read as it is, and drops everything else.
+# When started as any other user (Kubernetes), it changes nothing.
 set -eu
 umask 077
 
@@ -20,7 +20,7 @@ if [ "$(id -u)" -eq 0 ]; then
   fi
   owner=$(stat -L -c %u "$token")
   group=$(stat -L -c %g "$token")
-  # The models file is replaced by renaming, for which owning the directory is enough.
+  # The models file is replaced by a rename, which only needs ownership of the directory.
   if [ -d "$shared" ] && [ -w "$shared" ]; then
     chown "$owner:$group" "$shared"
   fi
@@ -33,8 +33,8 @@ if [ "$(id -u)" -eq 0 ]; then
       if [ -e "$file" ] && ! $become $rights test -r "$file"; then closed=true; fi
     done
     if [ "${1:-}" = login ] && ! $become $rights test -w "$tokens"; then closed=true; fi
-    # A token in a directory that another user keeps to himself, or a clone made with umask 077: this one
-    # right is left, to read them, and for the login to replace the token.
+    # For a token in another user's private directory, or a clone made with umask 077, this one capability
+    # is kept: to read them, and for the login to replace the token.
     if $closed; then
       rights='--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override --bounding-set=-all,+dac_override'
     fi

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Finds uv, the installer, for the scripts beside this file. Sourced by them, with the clone as working directory.
+# Finds uv, the installer, for the scripts in this directory. They source it with the clone as the working directory.
 
-# Sets uv: the one on PATH, or the one that requirements-test.lock pins, in a virtual environment of its own (.venv-uv).
+# Sets uv: the one on PATH, or the one pinned in requirements-test.lock, in its own virtual environment (.venv-uv).
 use_uv() {
   uv=$(command -v uv || true)
   [ -z "$uv" ] || return 0

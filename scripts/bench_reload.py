@@ -3,9 +3,9 @@
 
     python scripts/bench_reload.py [--workers 2] [--clients 8] [--json]
 
-Starts the GitHub stand-in and LiteLLM with the hook, and lets clients ask without a pause (half of them
-on connections that are kept, half on fresh ones): first with nothing changing, for the baseline, then
-through ten changes of the catalog. Needs the test environment: scripts/test.sh makes it.
+Starts the GitHub stand-in and LiteLLM with the hook, and lets clients send requests without a pause (half of
+them on persistent connections, half on new ones): first with nothing changing, for the baseline, then through
+ten catalog changes. Needs the test environment, which scripts/test.sh creates.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def plain(name: str, price: float = 250, context: int = 128_000) -> dict[str, An
 
 
 def background(count: int = 20) -> list[dict[str, Any]]:
-    """The models that nobody asks: a catalog of the usual size."""
+    """A catalog of the usual size: the models that stay, and others that nobody calls."""
     return [plain(name) for name in STAYING] + [plain(f"model-{n}") for n in range(count)]
 
 
 def changes() -> Iterator[tuple[str, list[dict[str, Any]], Callable[[dict[str, Any]], bool]]]:
-    """Ten changes, one after the other: what it is, the catalog, and how a worker's model info shows it."""
+    """Ten consecutive changes: a label, the catalog, and a check of a worker's model info for it."""
 
     def limit(name: str, tokens: int) -> Callable[[dict[str, Any]], bool]:
         return lambda info: info.get(PREFIX + name, {}).get("max_input_tokens") == tokens
@@ -105,7 +105,7 @@ class Phase:
 
 
 class Clients:
-    """Ask the models that stay, without a pause, until stopped."""
+    """Call the models that stay, without a pause, until stopped."""
 
     def __init__(self, proxy: Proxy, count: int) -> None:
         self.proxy = proxy
@@ -157,7 +157,7 @@ class Clients:
 
 @dataclass
 class Result:
-    """All that was measured; times in seconds."""
+    """Everything that was measured; times in seconds."""
 
     workers: int
     clients: int
@@ -169,7 +169,7 @@ class Result:
 
 @contextmanager
 def stand_in() -> Iterator[dict[str, str]]:
-    """The GitHub stand-in as a process of its own; gives the environment that points there."""
+    """Run the GitHub stand-in as a separate process; yields the environment that points to it."""
     port = free_port()
     command = [sys.executable, "-m", "tests.fakes.github", "--port", str(port), "--access-token", "ghu_bench"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)  # noqa: S603
@@ -219,10 +219,10 @@ def _measure(
     proxy: Proxy, load: Clients, watchers: list[Worker], url: str, baseline: float, say: Callable[[str], None]
 ) -> Result:
     time.sleep(WARM_UP)
-    say(f"baseline: {baseline:g} s without a change")
+    say(f"baseline: {baseline:g} s without changes")
     began = time.monotonic()
     while time.monotonic() < began + baseline:
-        # As many questions as the watching of a change takes, so that they do not count as its cost.
+        # As many polls as watching a change takes, so that they do not count as its cost.
         for _ in range(3):
             for worker in watchers:
                 info(worker)
@@ -251,7 +251,7 @@ def _measure(
 
 def table(result: Result) -> str:
     lines = [
-        f"{result.workers} worker(s), {result.clients} clients without pause, ten changes",
+        f"{result.workers} worker(s), {result.clients} clients without a pause, ten changes",
         f"{'':14}{'baseline':>12}{'changing':>12}{'ratio':>8}",
     ]
     for name in ("requests", "failed"):
@@ -262,14 +262,14 @@ def table(result: Result) -> str:
             f"{name.replace('_', ' '):14}{before * 1000:>9.0f} ms{after * 1000:>9.0f} ms{after / before:>8.2f}"
         )
     slowest = max(result.visible.values())
-    lines.append(f"{'visible':14}in every worker at most {slowest:.2f} s after publication")
+    lines.append(f"{'visible':14}in every worker within {slowest:.2f} s of publication")
     return "\n".join([*lines, *result.failures])
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measures what a reload costs the clients of a LiteLLM proxy.")
     parser.add_argument("--workers", type=int, default=1, help="LiteLLM's --num_workers")
-    parser.add_argument("--clients", type=int, default=8, help="how many ask at the same time")
+    parser.add_argument("--clients", type=int, default=8, help="number of concurrent clients")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     options = parser.parse_args(argv)
     result = run(options.workers, options.clients, say=lambda text: print(text, file=sys.stderr))

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Everything in one container, or on one machine: docker_startup.sh [arguments of litellm]
+# Runs everything in one container or on one machine: docker_startup.sh [arguments of litellm]
 #
-# Checks the login (and shows a code to type in if there is none), syncs, starts the background sync, and starts LiteLLM
-# with the hook, which follows the models without a restart. A signal goes to both, and both are waited for. The exit
-# code is LiteLLM's. The log is logs/startup.log.
+# Checks the login (and shows a code to enter if there is none), syncs, starts the background sync, and starts LiteLLM
+# with the hook, which follows the models without a restart. Signals are forwarded to both, and the script waits for
+# both. The exit code is LiteLLM's. The log is logs/startup.log.
 #
-# LITELLM_CONFIG is LiteLLM's config (CONFIG_FILE, or config.yaml of this clone); it is not changed: the models come
-# from COPILOT_MODELS_FILE (/shared/copilot_models.yaml). LITELLM names the program. GITHUB_COPILOT_TOKEN_DIR has to be
-# writable for the login.
+# LITELLM_CONFIG is LiteLLM's config (default: CONFIG_FILE, or this clone's config.yaml). It is not changed: the models
+# come from COPILOT_MODELS_FILE (/shared/copilot_models.yaml). LITELLM names the program. GITHUB_COPILOT_TOKEN_DIR must
+# be writable for the login.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"
@@ -24,20 +24,20 @@ again_after=10
 say() { echo "docker_startup.sh: $*"; }
 
 if ! command -v "$litellm_program" >/dev/null; then
-  say "there is no program $litellm_program"
-  say "install LiteLLM ($python -m pip install 'litellm[proxy]'), or name it with LITELLM"
+  say "$litellm_program: command not found"
+  say "install LiteLLM ($python -m pip install 'litellm[proxy]'), or set LITELLM to its path"
   exit 2
 fi
 if [ ! -r "$config" ]; then
-  say "LiteLLM's config $config is not there; name one with LITELLM_CONFIG"
+  say "LiteLLM's config $config cannot be read; set LITELLM_CONFIG"
   exit 2
 fi
 if ! mkdir -p "$(dirname "$COPILOT_MODELS_FILE")"; then
-  say "name a models file in a directory that can be written with COPILOT_MODELS_FILE"
+  say "set COPILOT_MODELS_FILE to a path in a writable directory"
   exit 5
 fi
 
-# While one program runs after the other, a signal is for the one that runs, and ends this script.
+# While the programs run one after the other, a signal goes to the running one and terminates this script.
 stopping=
 running=
 litellm=
@@ -54,7 +54,7 @@ trap 'forward TERM' TERM
 trap 'forward INT' INT
 trap 'forward TERM' HUP
 
-# Runs a program until it ends, signal or no signal.
+# Runs a program until it exits, even if a signal arrives.
 follow() {
   local code=0
   "$@" &
@@ -66,7 +66,7 @@ follow() {
   done
   running=
   if [ -n "$stopping" ]; then
-    say "ended by SIG$stopping"
+    say "terminated by SIG$stopping"
     [ "$stopping" = INT ] && exit 130
     exit 143
   fi
@@ -79,8 +79,8 @@ follow "${sidecar[@]}" prepare
 on_startup=${SYNC_COPILOT_MODELS_ON_STARTUP:-true}
 if [ "$on_startup" = true ]; then
   say "syncing"
-  # The background sync need not sync at once then; it does if this fails.
-  if follow "${sidecar[@]}" sync; then on_startup=false; else say "the first sync failed; the background sync goes on trying"; fi
+  # If this succeeds, the background sync need not sync at startup.
+  if follow "${sidecar[@]}" sync; then on_startup=false; else say "the first sync failed; the background sync keeps retrying"; fi
 fi
 
 start_background() {
@@ -90,7 +90,7 @@ start_background() {
 
 start_background "$on_startup"
 say "starting LiteLLM"
-# `prepare` has placed the hook beside the models file.
+# `prepare` has placed the hook next to the models file.
 LITELLM_WORKER_STARTUP_HOOKS=litellm_hot_reload:start \
   PYTHONPATH=$(dirname "$COPILOT_MODELS_FILE")${PYTHONPATH:+:$PYTHONPATH} \
   "$litellm_program" --config "$config" "$@" &
@@ -99,7 +99,7 @@ litellm=$!
 code=0
 while true; do
   code=0
-  # Ends when either does, or with a signal.
+  # Returns when either exits, or on a signal.
   wait -n "$litellm" ${background:+"$background"} || code=$?
   if ! kill -0 "$litellm" 2>/dev/null; then
     code=0
@@ -107,16 +107,16 @@ while true; do
     break
   fi
   if [ -z "$stopping" ] && [ -n "$background" ] && ! kill -0 "$background" 2>/dev/null; then
-    say "the background sync has ended ($code); it starts again in $again_after s, LiteLLM serves what it has"
+    say "the background sync has exited ($code); restarting it in $again_after s, LiteLLM keeps serving"
     SECONDS=0
     while [ -z "$stopping" ] && [ $SECONDS -lt $again_after ] && kill -0 "$litellm" 2>/dev/null; do sleep 0.5; done
     background=
     [ -n "$stopping" ] || start_background true
   fi
-  # A program that has ended must not be waited for again and again.
+  # A program that has exited must not be waited for again.
   if [ -n "$stopping" ] && [ -n "$background" ] && ! kill -0 "$background" 2>/dev/null; then background=; fi
 done
-say "LiteLLM has ended ($code)"
+say "LiteLLM has exited ($code)"
 if [ -n "$background" ]; then
   kill -s TERM "$background" 2>/dev/null || true
   wait "$background" || true

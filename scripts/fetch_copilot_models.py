@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Brings the Copilot models of a LiteLLM config up to date: one sync. Everything else in the config stays as it is.
+"""Syncs the Copilot models of a LiteLLM config once. Everything else in the config is left alone.
 
 This is `python -m sidecar sync --config CONFIG`, which has more flags.
 """
@@ -15,8 +15,8 @@ from _package import ROOT, run
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="the config (default: CONFIG_FILE, else config.yaml of this clone)")
-    parser.add_argument("--verbose", action="store_true", help="say which models are left out, and why")
+    parser.add_argument("--config", help="the config (default: CONFIG_FILE, else this clone's config.yaml)")
+    parser.add_argument("--verbose", action="store_true", help="show which models are omitted, and why")
     arguments = parser.parse_args()
     environ = dict(os.environ)
     if arguments.verbose:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Logs in to GitHub (device login) and stores the access token: github_token.json and LiteLLM's access-token, 0600.
 
-The token directory is GITHUB_COPILOT_TOKEN_DIR, by default LiteLLM's own. A token that works is kept. This is
+The token directory is GITHUB_COPILOT_TOKEN_DIR, by default LiteLLM's own. A working token is kept. This is
 `python -m sidecar login --json`.
 """
 
@@ -22,12 +22,12 @@ def main() -> int:
         nargs="?",
         const="",
         metavar="PATH",
-        help="no login: take over a token that LiteLLM or an editor has stored, at PATH (a file or directory) or in "
+        help="instead of a login, import a token that LiteLLM or an editor stored, at PATH (a file or directory) or in "
         "~/.config/litellm/github_copilot, ~/.config/github-copilot",
     )
     path = parser.parse_args().path
-    take_over = [] if path is None else ["--import", path] if path else ["--import"]
-    return run(["login", "--json", *take_over], dict(os.environ))
+    import_flags = [] if path is None else ["--import", path] if path else ["--import"]
+    return run(["login", "--json", *import_flags], dict(os.environ))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What the Kubernetes variants cost at 1 to 10,000 replicas: requests to GitHub, load of the API server, and how long a
-catalog change takes until every replica serves it. A calculation, not a measurement: every assumption is an option
-with a default, and is printed.
+"""Calculates what the Kubernetes variants cost at 1 to 10,000 replicas: requests to GitHub, API server load, and how
+long a catalog change takes to reach every replica. This is not a measurement: every assumption is a flag with a
+default, and is printed.
 
     python3 scripts/k8s_scale.py
     python3 scripts/k8s_scale.py --interval 600 --changes 50 --pods-per-node 30
@@ -18,7 +18,7 @@ REPLICAS = (1, 10, 100, 10_000)
 
 
 def assumption(default: float, help: str) -> float:
-    """Declare an assumption; all become options."""
+    """Declare an assumption; each becomes a flag."""
     return HELP.setdefault(help, default)
 
 
@@ -31,20 +31,20 @@ class Assumptions:
 
     interval: float = assumption(3600, "seconds between two catalog reads")
     changes: float = assumption(6, "catalog changes a day that alter the models file")
-    flickers: float = assumption(6, "reads a day that alter the memory alone (a model absent for once)")
+    flickers: float = assumption(6, "reads a day that only alter the record of absences (a model absent once)")
     renewal: float = assumption(
         1425, "seconds after which the hook renews a Copilot token (refresh_in 1500, less jitter)"
     )
     sync: float = assumption(2, "seconds that one sync takes, from the first request to the write")
-    poll: float = assumption(1, "seconds between two looks of the hook")
-    apply: float = assumption(0.1, "seconds until the hook has applied a change")
-    jitter: float = assumption(300, "seconds of COPILOT_SYNC_JITTER, the most that the CronJob waits")
-    start: float = assumption(10, "seconds from the schedule until the job's pod runs")
-    kubelet: float = assumption(60, "seconds between two looks of a kubelet at a pod's volumes (syncFrequency)")
+    poll: float = assumption(1, "seconds between two polls of the hook")
+    apply: float = assumption(0.1, "seconds the hook takes to apply a change")
+    jitter: float = assumption(300, "seconds of COPILOT_SYNC_JITTER, the longest the CronJob waits")
+    start: float = assumption(10, "seconds from the scheduled time until the job's pod runs")
+    kubelet: float = assumption(60, "seconds between two kubelet syncs of a pod's volumes (syncFrequency)")
     cache: float = assumption(1, "seconds until a kubelet's watch has the new object")
-    object_bytes: float = assumption(110_000, "bytes of the ConfigMap: 45 models, and 10 kB of compressed memory")
+    object_bytes: float = assumption(110_000, "bytes of the ConfigMap: 45 models, and 10 kB of compressed absences")
     pods_per_node: float = assumption(10, "replicas on one node: a kubelet watches an object once for all its pods")
-    fan_out: float = assumption(125_000_000, "bytes a second that the API servers send to watchers, all together")
+    fan_out: float = assumption(125_000_000, "bytes a second that all API servers together send to watchers")
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Row:
 
 
 def sidecar(replicas: int, a: Assumptions) -> Row:
-    """Every replica reads the catalog for itself; the API server has no part in it.
+    """Every replica reads the catalog itself; the API server is not involved.
 
-    Each read is an exchange and a catalog read; LiteLLM's own Copilot token is renewed in every replica. All are done
-    when the slowest is: with intervals of the same length that start at any time, the mean of the last of n is
-    interval * n / (n + 1); the interval has a tenth of jitter.
+    Each read is an exchange and a catalog read; LiteLLM's own Copilot token is renewed in every replica. A change has
+    arrived when the slowest replica has it: with equal intervals that start at random times, the mean of the last of
+    n is interval * n / (n + 1); the interval has 10% jitter.
     """
     reads = replicas * DAY / a.interval
     after = a.sync + a.poll + a.apply
@@ -77,18 +77,18 @@ def sidecar(replicas: int, a: Assumptions) -> Row:
 
 
 def cronjob(replicas: int, a: Assumptions) -> Row:
-    """One read for all. Each read is a GET of the object, a PATCH when something changed; each change goes out to one
-    watch per node. Every replica still renews the Copilot token that its own requests are sent with.
+    """One read for all. Each read is a GET of the object, and a PATCH if something changed; each change goes out to one
+    watch per node. Every replica still renews the Copilot token that its own requests use.
     """
     reads = DAY / a.interval
     nodes = math.ceil(replicas / a.pods_per_node)
     patches = min(reads, a.changes + a.flickers)
-    # The kubelets renew their watches every 5 to 10 minutes: a cheap request, but one.
+    # The kubelets renew their watches every 5 to 10 minutes: a cheap request, but it counts.
     requests = reads + patches + nodes * DAY / 450
     sent = (reads + patches) * a.object_bytes + patches * nodes * a.object_bytes
     spread = nodes * a.object_bytes / a.fan_out
     after = a.start + a.sync + spread + a.cache + a.poll + a.apply
-    # A kubelet looks at each pod once per period; of many pods the last one waits for nearly all of it.
+    # A kubelet syncs each pod once per period; of many pods, the last one waits for nearly all of it.
     wait = a.kubelet * replicas / (replicas + 1)
     typical = a.interval / 2 + a.jitter / 2 + after + wait
     worst = a.interval + a.jitter + after + a.kubelet * 1.5
@@ -101,7 +101,7 @@ def rows(a: Assumptions) -> list[Row]:
 
 
 def amount(value: float, units: tuple[str, ...] = ("", "k", "M", "G"), base: float = 1000) -> str:
-    """A number in three digits."""
+    """A number with three significant digits."""
     for unit in units[:-1]:
         if value < base * 0.9995:
             return f"{value:.3g}{unit}" if value < 100 else f"{value:.0f}{unit}"
@@ -110,7 +110,7 @@ def amount(value: float, units: tuple[str, ...] = ("", "k", "M", "G"), base: flo
 
 
 def duration(seconds: float) -> str:
-    """Minutes, or seconds below two of them."""
+    """Minutes, or seconds below two minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 

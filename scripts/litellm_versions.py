@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says which LiteLLM versions the tests run on: requirements-litellm/versions.txt, for shell scripts and tests.
+"""Prints the LiteLLM versions that the tests run on (requirements-litellm/versions.txt), for shell scripts and tests.
 
 scripts/litellm_versions.py             all versions, oldest first
 scripts/litellm_versions.py --others    all but the newest
-scripts/litellm_versions.py --role R    the one whose role is R: oldest, default or newest
-scripts/litellm_versions.py --image     the image that compose file and manifests start
+scripts/litellm_versions.py --role R    the one with role R: oldest, default or newest
+scripts/litellm_versions.py --image     the image that the compose file and manifests use
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ class Version:
 
 
 def parse(text: str) -> list[Version]:
-    """The versions of a list; ValueError, which names the line, for one that cannot be used."""
+    """The versions in a list. Raises ValueError, naming the line, for an invalid one."""
     found: list[Version] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         words = line.split(maxsplit=2)
         if len(words) != 3 or not re.fullmatch(r"\d+\.\d+\.\d+", words[0]) or words[1] not in (*ROLES, "-"):
-            raise ValueError(f"line {number} is not `version role why`, with a role of {', '.join(ROLES)} or -: {line}")
+            raise ValueError(f"line {number} is not `version role why`, where role is {', '.join(ROLES)} or -: {line}")
         version = Version(*words)
         if found and found[-1].key >= version.key:
             raise ValueError(f"line {number}: {version.number} does not come after {found[-1].number}")
         found.append(version)
     for role in ROLES:
         if len([version for version in found if version.role == role]) != 1:
-            raise ValueError(f"exactly one version has to be the {role} one")
+            raise ValueError(f"exactly one version must have the role {role}")
     if (found[0].role, found[-1].role) != ("oldest", "newest"):
-        raise ValueError("the first version has to be the oldest one, and the last the newest")
+        raise ValueError("the first version must have the role oldest, and the last one newest")
     return found
 
 
@@ -65,7 +65,7 @@ def of_role(role: str) -> str:
 
 
 def default_image() -> str:
-    """The image that compose file and manifests name. LiteLLM tags its releases ``v1.2.3``."""
+    """The image that the compose file and manifests name. LiteLLM tags its releases ``v1.2.3``."""
     return f"{IMAGE}:v{of_role('default')}"
 
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Tries the newest LiteLLM, for .github/workflows/litellm-nightly.yml: nightly.sh release | image | report
+# Tests the newest LiteLLM, for .github/workflows/litellm-nightly.yml: nightly.sh release | image | report
 #
-# release runs all of tests/litellm on the newest release of the package index; image runs the container tests with
-# NIGHTLY_IMAGE (the image that moves, main-stable). Both tell GitHub Actions what was tried and which tests failed.
-# report keeps one issue, by the label litellm-nightly: it opens or updates it when something broke, and closes it when
-# nothing did. It takes what the two told from RELEASE_… and IMAGE_…, and speaks to GitHub by `gh`.
+# release runs all of tests/litellm on the newest release on the package index; image runs the container tests with
+# NIGHTLY_IMAGE (the moving tag, main-stable). Both tell GitHub Actions what was tested and which tests failed.
+# report maintains one issue, labelled litellm-nightly: it opens or updates it when something broke, and closes it when
+# everything works. It reads the results of the other two from RELEASE_… and IMAGE_…, and talks to GitHub with `gh`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 label=litellm-nightly
 moving=${NIGHTLY_IMAGE:-ghcr.io/berriai/litellm:main-stable}
 
-# An output of the step, of any number of lines.
+# Sets an output of the step, which may have several lines.
 tell() {
   local end
   end=end-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   printf '%s<<%s\n%s\n%s\n' "$1" "$end" "$2" "$end" >>"${GITHUB_OUTPUT:-/dev/stdout}"
 }
 
-# Runs tests, and tells which failed.
+# Runs tests, and outputs which failed.
 try() {
   local log code=0
   log=$(mktemp)
@@ -32,9 +32,9 @@ section() {
   [ "$result" != success ] || return 0
   printf '\n## %s\n\n' "$what"
   if [ -z "$failures" ]; then
-    printf 'It did not come to the tests, or did not end: %s.\n' "$result"
+    printf 'The tests were not reached, or did not finish: %s.\n' "$result"
   else
-    # Text from a test run: it must not end the block.
+    # Text from a test run: it must not close the block.
     # shellcheck disable=SC2016
     printf '```\n%s\n```\n' "${failures//'```'/}"
   fi
@@ -50,10 +50,10 @@ report() {
   fi
   body=$(mktemp)
   {
-    printf 'Last tried in %s. This text is written anew every night, and the issue closed when all works.\n' "$RUN_URL"
+    printf 'Last tested in %s. This text is updated every night, and the issue is closed once everything works.\n' "$RUN_URL"
     section "$RELEASE_RESULT" "${RELEASE_WHAT:-The newest release}" "$RELEASE_FAILURES"
     section "$IMAGE_RESULT" "${IMAGE_WHAT:-$moving}" "$IMAGE_FAILURES"
-    printf '\nCONTRIBUTING.md tells how to add a LiteLLM version.\n'
+    printf '\nCONTRIBUTING.md explains how to add a LiteLLM version.\n'
   } >"$body"
   if [ -n "$number" ]; then
     gh issue edit "$number" --body-file "$body"

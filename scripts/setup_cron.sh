@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Lets cron run sync_copilot_models.sh: COPILOT_MODEL_SYNC_INTERVAL=60 setup_cron.sh [--remove | --show]
+# Makes cron run sync_copilot_models.sh: COPILOT_MODEL_SYNC_INTERVAL=60 setup_cron.sh [--remove | --show]
 #
-# The interval is in minutes. Installs one line in the crontab of this user, brings it up to date, or removes it;
-# every other line stays as it is. --show prints the line and changes nothing. The settings that are in the environment
-# now (CONFIG_FILE, COPILOT_…, GITHUB_COPILOT_…, proxies) are kept in .cron.env (0600) for cron, which has none; access
-# tokens in variables are not. The log is logs/cron_sync.log.
+# The interval is in minutes. Installs, updates or removes one line in this user's crontab; all other lines are left
+# alone. --show prints the line and changes nothing. The settings in the current environment (CONFIG_FILE, COPILOT_…,
+# GITHUB_COPILOT_…, proxies) are saved in .cron.env (0600) for cron, which has none; access tokens in environment
+# variables are not. The log is logs/cron_sync.log.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"
@@ -17,12 +17,12 @@ refuse() {
   exit 2
 }
 
-# A word that sh takes as it is. cron would end the command at a %.
+# Quotes a word for sh. % is escaped because cron would end the command there.
 quoted() {
   printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"
 }
 
-# The five fields for every $1 minutes. Not all installations at once: the minute comes from the name of this machine.
+# The five fields for every $1 minutes. The minute depends on the host name, so that installations are spread out.
 schedule() {
   local n=$1 minute hour
   minute=$(($(hostname | cksum | cut -d' ' -f1) % 60))
@@ -45,7 +45,7 @@ schedule() {
 }
 
 others() {
-  # crontab fails where there is no crontab yet; any other failure must not end in an empty one.
+  # crontab fails if there is no crontab yet; any other failure must not lead to an empty one.
   local error
   if ! error=$(crontab -l 2>&1 >/dev/null); then
     case $error in
@@ -56,13 +56,13 @@ others() {
   crontab -l | grep -vF -- "$mark" || true
 }
 
-# Keeps the settings of now for cron.
+# Saves the current settings for cron.
 record() {
   local name
   (
     umask 077
     {
-      echo "# The settings of the cron job; scripts/setup_cron.sh writes this file anew."
+      echo "# The cron job's settings; scripts/setup_cron.sh overwrites this file."
       printf 'cd %q\n' "$PWD"
       while read -r name; do
         case $name in
@@ -80,7 +80,7 @@ record() {
 
 case ${1:-} in
   "" | --remove | --show) ;;
-  *) refuse "$1 is not known" "Usage: [COPILOT_MODEL_SYNC_INTERVAL=minutes] setup_cron.sh [--remove | --show]" ;;
+  *) refuse "unknown argument $1" "Usage: [COPILOT_MODEL_SYNC_INTERVAL=minutes] setup_cron.sh [--remove | --show]" ;;
 esac
 if [ "${1:-}" != --show ] && ! command -v crontab >/dev/null; then
   refuse "there is no crontab command on this machine" "Install cron, or run \`python -m sidecar run\` as a service."
@@ -90,21 +90,21 @@ if [ "${1:-}" = --remove ]; then
   kept=$(others && echo x)
   printf '%s' "${kept%x}" | crontab -
   rm -f "$env_file"
-  echo "The cron job is removed."
+  echo "The cron job has been removed."
   exit 0
 fi
 
 minutes=${COPILOT_MODEL_SYNC_INTERVAL:-60}
 case $minutes in
-  *[!0-9]* | "" | ???????*) refuse "COPILOT_MODEL_SYNC_INTERVAL=$minutes is no number of minutes" "60 is once an hour." ;;
+  *[!0-9]* | "" | ???????*) refuse "COPILOT_MODEL_SYNC_INTERVAL=$minutes is not a number of minutes" "60 means once an hour." ;;
 esac
 minutes=$((10#$minutes))
 if ! fields=$(schedule "$minutes"); then
-  refuse "cron cannot run anything every $minutes minutes exactly" \
-    "It can every 1 2 3 4 5 6 10 12 15 20 30 60 120 180 240 360 480 720 1440 (a day) or 10080 (a week) minutes."
+  refuse "cron cannot run anything exactly every $minutes minutes" \
+    "Possible are 1 2 3 4 5 6 10 12 15 20 30 60 120 180 240 360 480 720 1440 (a day) or 10080 (a week) minutes."
 fi
 case $root in
-  *$'\n'*) refuse "the path of this clone holds a line break" "Move it." ;;
+  *$'\n'*) refuse "the path of this clone contains a line break" "Move the clone." ;;
 esac
 use_package
 line="$fields COPILOT_CRON_ENV=$(quoted "$env_file") COPILOT_SYNC_LOG=$(quoted "$root/logs/cron_sync.log")"

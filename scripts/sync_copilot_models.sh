@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Brings the Copilot models of a LiteLLM config up to date, for cron: sync_copilot_models.sh [flags of `sync`]
+# Syncs the Copilot models of a LiteLLM config, for cron: sync_copilot_models.sh [flags of `sync`]
 #
-# CONFIG_FILE is the config (config.yaml of this clone). One run at a time: a second one ends at once. The package
-# makes a backup, checks what it writes, replaces the config whole, lets COPILOT_VALIDATE look at it and brings the
-# old one back if that fails, and then tells LiteLLM (COPILOT_ON_CHANGE…). The log is logs/copilot_sync.log, or
-# COPILOT_SYNC_LOG. Exit codes: docs/reference.md.
+# CONFIG_FILE is the config (default: this clone's config.yaml). One run at a time: a second one exits immediately. The
+# package makes a backup, checks what it writes, replaces the config atomically, runs COPILOT_VALIDATE on it and
+# restores the old one if that fails, and then notifies LiteLLM (COPILOT_ON_CHANGE…). The log is
+# logs/copilot_sync.log, or COPILOT_SYNC_LOG. Exit codes: docs/reference.md.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"
 
-# What setup_cron.sh has recorded for cron, which has no environment of its own.
+# The settings that setup_cron.sh saved for cron, which has no environment of its own.
 if [ -n "${COPILOT_CRON_ENV:-}" ]; then
   # shellcheck disable=SC1090
   . "$COPILOT_CRON_ENV"
@@ -22,7 +22,7 @@ log_to "${COPILOT_SYNC_LOG:-$root/logs/copilot_sync.log}"
 if command -v flock >/dev/null; then
   exec 9>"$root/logs/.copilot_sync.lock"
   if ! flock --nonblock 9; then
-    echo "another run is still under way; this one ends"
+    echo "another run is still in progress; exiting"
     exit 0
   fi
 fi
@@ -32,8 +32,8 @@ code=0
 "${sidecar[@]}" sync "$@" || code=$?
 case $code in
   0) echo "done" ;;
-  1) echo "it would change" ;;
-  6) echo "the config is up to date, but LiteLLM could not be told (6)" ;;
-  *) echo "the sync failed ($code); the config is as it was" ;;
+  1) echo "the config would change" ;;
+  6) echo "the config is up to date, but LiteLLM could not be notified (6)" ;;
+  *) echo "the sync failed ($code); the config is unchanged" ;;
 esac
 exit "$code"

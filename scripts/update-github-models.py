@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Generates a complete LiteLLM config, auto-headers-config.yaml: the models of your Copilot account with the headers
-that Copilot wants, under bare names. Start it with `litellm --config auto-headers-config.yaml`.
+"""Generates a complete LiteLLM config, auto-headers-config.yaml: your Copilot account's models under bare names, with
+the headers that Copilot expects. Use it with `litellm --config auto-headers-config.yaml`.
 
-The master key comes from the environment, LITELLM_MASTER_KEY. Run it again to bring the models up to date; what you
-add to the file stays.
+The master key comes from the environment variable LITELLM_MASTER_KEY. Run the script again to update the models; what
+you add to the file is kept.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from _package import ROOT, run
 
 TEMPLATE = b"""\
-# A LiteLLM config with the models of GitHub Copilot. scripts/update-github-models.py made it, and brings the
-# models up to date; everything else in it is yours.
+# A LiteLLM config with GitHub Copilot's models. Created by scripts/update-github-models.py, which also updates the
+# models; everything else in it is yours.
 general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
 
 litellm_settings:
-  # Copilot takes system messages as they are; without this LiteLLM turns them into assistant messages.
+  # Copilot accepts system messages as they are; without this, LiteLLM turns them into assistant messages.
   disable_copilot_system_to_assistant: true
-  # Parameters that a model does not know are left out instead of refused.
+  # Parameters that a model does not support are dropped instead of causing an error.
   drop_params: true
 """
 
@@ -36,7 +36,7 @@ def main() -> int:
         type=Path,
         default=ROOT / "auto-headers-config.yaml",
         metavar="FILE",
-        help="the file (default: auto-headers-config.yaml of this clone)",
+        help="the file (default: auto-headers-config.yaml in this clone)",
     )
     output: Path = parser.parse_args().output
     environ = {"COPILOT_MODEL_NAMES": "bare", **os.environ}
@@ -48,7 +48,7 @@ def main() -> int:
     except FileExistsError:
         created = False
     except OSError as error:
-        print(f"{output} cannot be written: {error.strerror}\n  Name another with --output.", file=sys.stderr)
+        print(f"{output} cannot be written: {error.strerror}\n  Choose another with --output.", file=sys.stderr)
         return 5
     code = 70
     try:

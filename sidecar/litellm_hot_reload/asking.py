@@ -1,7 +1,7 @@
 """Asks GitHub for a Copilot token, without ever waiting longer than PATIENCE for it.
 
-Each request runs in a thread of its own: a name that hangs in DNS cannot be given up in any other way, and GitHub may
-have come back while an older request still hangs. An answer that comes late is used all the same.
+Each request runs in its own thread: there is no other way to abandon a DNS lookup that hangs, and GitHub may have come
+back while an older request is still hanging. A late answer is used all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import httpx
 from .exchange import copilot_token_in
 
 PATIENCE = 2.5
-"""Seconds after which GitHub counts as not answering, and may be asked again."""
+"""Seconds after which GitHub counts as not responding and may be asked again."""
 DEADLINE = 30.0
 MAX_UNANSWERED = 5
 MAX_ANSWER = 2**20
@@ -27,9 +27,9 @@ MAX_ANSWER = 2**20
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request: an HTTP answer with header names in lower case, or the error in its place.
+    """The outcome of one request: an HTTP response with header names in lower case, or an error instead.
 
-    ``login`` is the fingerprint of the access token that was sent, ``received_at`` is in Unix time.
+    ``login`` is the fingerprint of the access token that was sent; ``received_at`` is in Unix time.
     """
 
     login: str
@@ -46,7 +46,7 @@ class Answer:
 
 
 class Asking:
-    """``ask`` is called from one thread only."""
+    """``ask`` must be called from one thread only."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url, self._headers = url, headers
@@ -54,7 +54,7 @@ class Asking:
         self._unanswered = 0
 
     def ask(self, access_token: str, login: str) -> Answer | None:
-        """An answer for this login, be it to this request or to an earlier one; None if there is none in PATIENCE."""
+        """An answer for this login, to this request or an earlier one; None if there is none within PATIENCE."""
         while (late := self._next(0.0)) is not None:
             if late.login == login and late.token:
                 return late
@@ -76,7 +76,7 @@ class Asking:
         return answer
 
     def _run(self, access_token: str, login: str) -> None:
-        """One request; puts exactly one answer."""
+        """Make one request; puts exactly one answer in the queue."""
         try:
             answer = self._request(access_token, login)
         except Exception as error:
@@ -94,7 +94,7 @@ class Asking:
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > MAX_ANSWER or time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("an answer without an end")
+                    raise httpx.ReadTimeout("the answer does not end")
         try:
             body = json.loads(content)
         except (ValueError, RecursionError):

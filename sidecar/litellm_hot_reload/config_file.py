@@ -1,6 +1,6 @@
-"""Reads a LiteLLM config as LiteLLM does: the file, what it includes, and ``os.environ/…`` looked up.
+"""Reads a LiteLLM config as LiteLLM does: the file, its includes, and ``os.environ/…`` resolved.
 
-Unlike the models file it is the user's own and holds entries of any provider, so nothing in it is judged here.
+Unlike the models file, it is the user's own and contains entries for any provider, so its values are not checked.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class ConfigFile(Watched):
 
 
 def read(path: Path, files: list[Path]) -> dict[str, Any]:
-    """The mapping in ``path`` with its includes merged in: lists are appended, other values replace the including
-    file's. Adds every file that was read to ``files``. Raises OSError, ValueError, yaml.YAMLError.
+    """The mapping in ``path`` with its includes merged in: lists are appended, other values replace those of the
+    including file. Appends every file read to ``files``. Raises OSError, ValueError, yaml.YAMLError.
     """
     if path in files:
         raise ValueError(f"{path} includes itself")

@@ -1,7 +1,7 @@
-"""Keeps a router in step with the models file and, if asked to, with LiteLLM's own config.
+"""Keeps a router in step with the models file and, if configured, with LiteLLM's own config.
 
-It compares what the files want with what the router really has, and does not merely react to changes: what
-LiteLLM dropped comes back. It works in short slices, so that requests are served meanwhile.
+It compares what the files want with what the router actually has instead of just reacting to changes, so anything
+LiteLLM dropped comes back. It works in short slices, so that requests are served in between.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ log = logging.getLogger("copilot_hook")
 
 POLL = 1.0
 RETRY_REFUSED = 60.0
-FORGET_RESTING = 10.0
+FORGET_COOLDOWN = 10.0
 SLICE = 0.005
-"""Seconds of work before requests get their turn: one replaced model of LiteLLM 1.110, several of older ones."""
+"""Seconds of work before requests get their turn: one replaced model on LiteLLM 1.110, several on older versions."""
 
 Entry = dict[str, Any]
 
 
 class Slices:
-    """Divides a long change: after each slice of work the event loop is free for a third of the time it took.
+    """Divides a long change: after each slice of work, the event loop is free for a third of the time it took.
 
-    Not merely one turn of the loop: a request takes dozens of them, each of which would wait for one more model.
+    Yielding for one loop iteration is not enough: a request takes dozens of them, each of which would wait for a model.
     """
 
     def __init__(self) -> None:
@@ -66,12 +66,12 @@ class Follower:
         self._loaded_settings: dict[str, Any] = {}
         self._restart_for: tuple[str, ...] = ()
         self._settled: tuple[object, object, object] = (None, None, None)
-        self._resting: dict[str, float] = {}
+        self._cooldowns: dict[str, float] = {}
         self._waiting = False
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Follow for ever."""
+        """Follow forever."""
         while True:
             try:
                 await self.turn()
@@ -79,19 +79,19 @@ class Follower:
                 log.exception("following failed unexpectedly; continuing")
             await asyncio.sleep(POLL)
 
-    def look(self) -> None:
-        """Read the files that changed. Blocks; never raises."""
+    def refresh(self) -> None:
+        """Re-read the files that have changed. Blocks; never raises."""
         for source in (self.models, self.config):
             if source is not None:
-                source.look()
+                source.refresh()
 
     async def turn(self) -> None:
-        """Read the files if they changed, then bring the router in step with them."""
-        await asyncio.to_thread(self.look)
+        """Re-read the files if they have changed, then apply them to the router."""
+        await asyncio.to_thread(self.refresh)
         router = self.router()
         if router is None:
             return
-        self.release()
+        self.end_cooldowns()
         wanted = self.models.wanted if self.models else None
         entries = self.config.entries if self.config else None
         version, nothing_open = router.version(), not self._refused and not self._waiting
@@ -112,7 +112,7 @@ class Follower:
         self._settled = (wanted, entries, router.version())
 
     def router(self) -> Router | None:
-        """The adapter to LiteLLM's router, None while there is none or none that is known."""
+        """The adapter for LiteLLM's router; None while there is no router or it is unknown."""
         current = getattr(self.proxy, "llm_router", None)
         if current is None:
             return None
@@ -122,24 +122,24 @@ class Follower:
             self._applied.clear()
         return self._router
 
-    def rest(self, key: str | None) -> None:
-        """LiteLLM takes this model out of service for a while, for a token that was refused."""
+    def note_cooldown(self, key: str | None) -> None:
+        """Note that LiteLLM puts this model into cooldown because of a refused token."""
         if key is not None:
-            self._resting[key] = time.monotonic() + FORGET_RESTING
+            self._cooldowns[key] = time.monotonic() + FORGET_COOLDOWN
 
-    def release(self) -> None:
-        """Put models back in service that only the refused token was to blame for. On the event loop.
+    def end_cooldowns(self) -> None:
+        """End the cooldowns that were only caused by the refused token. Runs on the event loop.
 
-        Also when there is no valid token at all: a request then says why, which a cooldown would hide.
+        Also if there is no valid token at all: requests then fail with the reason, which a cooldown would hide.
         """
         keeper = self.guard.keeper
-        if not self._resting or (keeper.is_refused() and keeper.current() is not None):
+        if not self._cooldowns or (keeper.is_refused() and keeper.current() is not None):
             return
         router, now = self.router(), time.monotonic()
         if router is not None:
-            router.end_cooldowns(list(self._resting))
-        # A failure that is told late may take the model out again.
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
+            router.end_cooldowns(list(self._cooldowns))
+        # A failure that is reported late may start the cooldown again.
+        self._cooldowns = {key: until for key, until in self._cooldowns.items() if until > now}
 
     def state(self) -> dict[str, Any]:
         """What is followed, as JSON types."""
@@ -154,7 +154,7 @@ class Follower:
         }
 
     async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
-        """Apply the difference between the models file and the router; whether there was one."""
+        """Apply the difference between the models file and the router; returns whether there was one."""
         listed, touched, slices = router.entries(), False, Slices()
         own_names = {item.get("model_name") for item in listed if not is_managed(item)}
         conflicts = frozenset(key for key, entry in wanted.items() if entry["model_name"] in own_names)
@@ -170,26 +170,26 @@ class Follower:
             if key in conflicts or (key in present and copies[key] == 1 and self._applied.get(key) is entry):
                 continue
             if copies[key] > 1:
-                log.warning("%s is in LiteLLM's config too; the models file owns it", entry["model_name"])
-            touched = self._put(router, key, entry, known=key in present, twice=copies[key] > 1) or touched
+                log.warning("%s is also in LiteLLM's config; the models file owns it", entry["model_name"])
+            touched = self._put(router, key, entry, known=key in present, duplicate=copies[key] > 1) or touched
             await slices.pause()
         return touched
 
     async def _follow_config(self, router: Router, config: ConfigFile, entries: list[Entry], *, owned: bool) -> bool:
-        """Apply what has changed in LiteLLM's config since it loaded it; whether anything had.
+        """Apply what has changed in LiteLLM's config since it was loaded; returns whether anything had.
 
-        ``owned`` is whether managed entries in it are its own, there being no models file.
+        ``owned``: managed entries in it count as its own, because there is no models file.
         """
         wanted = {key: entry for key, entry in self._with_ids(router, entries) if owned or not is_managed_id(key)}
         self._wanted_by_config = wanted
         if self._in_config is None:
-            # LiteLLM has loaded these itself.
+            # LiteLLM has already loaded these itself.
             self._in_config, self._loaded_settings = wanted, config.settings
             return False
-        self._say_what_needs_a_restart(config)
+        self._report_needed_restart(config)
         before, touched, slices = self._in_config, False, Slices()
         names = {id_of(item): str(item.get("model_name")) for item in router.entries()}
-        # New ones first, so that a name that stays is served without a break.
+        # New entries first, so that a name that stays is served without interruption.
         for key, entry in wanted.items():
             if before.get(key) != entry and self._put(router, key, entry, known=key in names):
                 touched = True
@@ -199,8 +199,8 @@ class Follower:
                 touched = self._remove(router, key, names[key]) or touched
                 await slices.pause()
             elif key not in self._refused:
-                log.warning("%s cannot be found in LiteLLM; a restart removes it", before[key]["model_name"])
-        # Of an entry that LiteLLM refuses, the version before it is what is still there, and has to go with it.
+                log.warning("%s was not found in LiteLLM; a restart will remove it", before[key]["model_name"])
+        # If LiteLLM refuses an entry, its previous version is still there and has to be removed along with it.
         applied = {key: before.get(key) if key in self._refused else entry for key, entry in wanted.items()}
         self._in_config = {key: entry for key, entry in applied.items() if entry is not None}
         return touched
@@ -213,13 +213,13 @@ class Follower:
             found.append((key, {**entry, "model_info": {**info, "id": key}}))
         return found
 
-    def _say_what_needs_a_restart(self, config: ConfigFile) -> None:
+    def _report_needed_restart(self, config: ConfigFile) -> None:
         loaded, now = self._loaded_settings, config.settings
         changed = tuple(sorted(key for key in loaded.keys() | now.keys() if loaded.get(key) != now.get(key)))
         if changed != self._restart_for:
             self._restart_for = changed
             if changed:
-                log.warning("changed in %s, needs a restart of LiteLLM: %s", config.path, ", ".join(changed))
+                log.warning("some changes in %s need a restart of LiteLLM: %s", config.path, ", ".join(changed))
 
     def _remove(self, router: Router, key: str, name: str) -> bool:
         self._applied.pop(key, None)
@@ -231,7 +231,7 @@ class Follower:
         log.info("removed %s", name)
         return True
 
-    def _put(self, router: Router, key: str, entry: Entry, *, known: bool, twice: bool = False) -> bool:
+    def _put(self, router: Router, key: str, entry: Entry, *, known: bool, duplicate: bool = False) -> bool:
         refused, again = self._refused.get(key, (None, 0.0))
         if refused == entry and time.monotonic() < again:
             return False
@@ -240,7 +240,7 @@ class Follower:
             return False
         try:
             with self.guard.registering():
-                if twice:
+                if duplicate:
                     router.remove(key)
                 changed = router.put(entry)
         except Exception as error:

@@ -1,8 +1,8 @@
-"""The Copilot token that all workers of a machine share: LiteLLM's api-key.json, replaced whole, 0600.
+"""The Copilot token that all workers on a machine share: LiteLLM's api-key.json, replaced atomically, 0600.
 
-``expires_at`` is written by this machine's clock, because LiteLLM (before 1.110) compares it with that one.
-The other fields are ours and LiteLLM ignores them. Beside it lies a lock file: whoever holds the lock renews,
-and what it contains is the last failure, so that one attempt serves all workers.
+``expires_at`` is in this machine's time, because LiteLLM (before 1.110) compares it with its clock. The other
+fields are ours, and LiteLLM ignores them. Next to it is a lock file: whoever holds the lock renews the token, and
+the file contains the last failure, so that one attempt serves all workers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """A Copilot token. Times in Unix seconds of this machine; ``login`` is the access token's fingerprint,
-    ``refusals`` counts the renewals in a row that were made because Copilot had refused the token before.
+    """A Copilot token. Times are this machine's Unix time; ``login`` is the access token's fingerprint;
+    ``refusals`` counts the consecutive renewals made because Copilot had refused the previous token.
     """
 
     token: str
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the exchange for ``login`` failed, how often in a row, and when it may be attempted again."""
+    """Why the exchange for ``login`` failed, how many times in a row, and when it may be retried."""
 
     login: str
     until: float
@@ -44,14 +44,14 @@ class Failure:
 
 
 class Shared:
-    """The two files. Every method may be called from any thread and any process."""
+    """The two files. All methods may be called from any thread and any process."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.lock = file.with_name(f".{file.name}.lock")
 
     def read(self) -> Record | None:
-        """The token, None when there is none or another program has left something else there."""
+        """The token; None if there is none, or if another program has written something else there."""
         try:
             content = json.loads(self.file.read_bytes())
             token, expires_at = content["token"], float(content["expires_at"])
@@ -96,7 +96,7 @@ class Shared:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether this worker is the one that renews now; the lock ends with the process that held it."""
+        """Yields whether this worker may renew now. The lock is released if its process dies."""
         self.lock.parent.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a") as file:
             try:
@@ -115,11 +115,11 @@ class Shared:
             return None
 
     def share_failure(self, failure: Failure) -> None:
-        """Let the other workers know. One that cannot be written costs them an attempt of their own."""
+        """Let the other workers know. If it cannot be written, they make their own attempt."""
         with contextlib.suppress(OSError):
             self.lock.write_text(json.dumps([failure.login, failure.until, failure.count, failure.problem]))
 
     def forget_failure(self) -> None:
-        """A restart is a reason to try again."""
+        """After a restart, try again immediately."""
         with contextlib.suppress(OSError):
             self.lock.write_bytes(b"")

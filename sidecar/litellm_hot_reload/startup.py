@@ -1,4 +1,4 @@
-"""Starts the hook in one worker of LiteLLM, and never keeps LiteLLM from starting."""
+"""Starts the hook in one LiteLLM worker, and never keeps LiteLLM from starting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("copilot_hook")
 
 DEFAULT_MODELS_FILE = "/shared/copilot_models.yaml"
 FIRST_TOKEN_WAIT = 5.0
-RELEASE_AFTER = 0.05
+END_COOLDOWNS_AFTER = 0.05
 
 
 async def start(environ: Mapping[str, str] = os.environ) -> None:
@@ -40,27 +40,27 @@ async def start(environ: Mapping[str, str] = os.environ) -> None:
     follower = Follower(proxy_server, guard, knowledge, *_sources(environ, proxy_server))
     keeper.shared.forget_failure()
     threading.Thread(target=keeper.run, name="copilot-token", daemon=True).start()
-    # LiteLLM loads the config next: what is in it now is what it will have.
-    await asyncio.to_thread(follower.look)
+    # LiteLLM loads the config next, so what it contains now is what LiteLLM will have.
+    await asyncio.to_thread(follower.refresh)
     await asyncio.to_thread(keeper.first_turn_done.wait, FIRST_TOKEN_WAIT)
     loading = contextlib.ExitStack()
     loading.enter_context(guard.registering())
     loop = asyncio.get_running_loop()
     keeper.on_renewed = lambda: _soon(loop, follower)
-    # The loop only keeps weak references to its tasks; the keeper's thread keeps the follower.
+    # The loop only keeps weak references to its tasks; the keeper's thread keeps the follower alive.
     follower.task = loop.create_task(_follow(follower, loading))
     for source in (follower.models, follower.config):
         if source is not None:
             if is_mounted_alone(source.path):
                 log.warning(
-                    "%s is mounted as a single file and can never change here: mount its directory, no subPath",
+                    "%s is mounted as a single file, so changes are never seen: mount its directory, without subPath",
                     source.path,
                 )
             log.info("following %s", source.path)
 
 
 def _sources(environ: Mapping[str, str], proxy: Any) -> tuple[ModelsFile | None, ConfigFile | None]:
-    """What is followed: the models file, LiteLLM's own config, or both."""
+    """What to follow: the models file, LiteLLM's own config, or both."""
     config = environ.get("COPILOT_FOLLOW_CONFIG") or environ.get("CONFIG_FILE")
     models = environ.get("COPILOT_MODELS_FILE") or (None if config else DEFAULT_MODELS_FILE)
     return (
@@ -70,7 +70,7 @@ def _sources(environ: Mapping[str, str], proxy: Any) -> tuple[ModelsFile | None,
 
 
 async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
-    """Let LiteLLM load its configuration, registering whatever it contains, then follow."""
+    """Let LiteLLM load its configuration and register everything in it, then follow."""
     proxy, keeper, knowledge = follower.proxy, follower.guard.keeper, follower.knowledge
     with loading:
         while proxy.llm_router is None:
@@ -78,23 +78,23 @@ async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
     loop = asyncio.get_running_loop()
 
     def refused(key: str | None, requested_at: float) -> None:
-        follower.rest(key)
+        follower.note_cooldown(key)
         keeper.refused(requested_at)
-        # LiteLLM takes the model out of service after it has told us; for an older token that is no reason.
-        loop.call_later(RELEASE_AFTER, follower.release)
+        # LiteLLM starts the cooldown after calling us; an older token is no reason for one.
+        loop.call_later(END_COOLDOWNS_AFTER, follower.end_cooldowns)
 
     proxy_adapter.listen(knowledge, refused)
     proxy_adapter.show(proxy, lambda: {**knowledge.as_dict(), **follower.state()}, knowledge)
     follower.router()
     log.info("%s", knowledge.line())
-    # What LiteLLM has loaded stays: going through all of it, as a full collection does, takes half a second.
+    # Exclude what LiteLLM has loaded from garbage collection: scanning all of it takes half a second.
     gc.freeze()
     await follower.run()
 
 
 def _soon(loop: asyncio.AbstractEventLoop, follower: Follower) -> None:
     with contextlib.suppress(RuntimeError):  # the worker is shutting down
-        loop.call_soon_threadsafe(follower.release)
+        loop.call_soon_threadsafe(follower.end_cooldowns)
 
 
 def _configure_log() -> None:

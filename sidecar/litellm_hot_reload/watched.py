@@ -1,6 +1,6 @@
-"""Watches files by polling: what changed since the last look, and one line in the log for what cannot be read.
+"""Watches files by polling: re-reads what has changed, and logs one line for what cannot be read.
 
-Polling through the directory sees a rename and a ConfigMap's symlink swap alike.
+Polling by path sees both a rename and a ConfigMap's symlink swap.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 log = logging.getLogger("copilot_hook")
 
-MAX_FILE = 32 * 2**20
+MAX_SIZE = 32 * 2**20
 
 
 class Watched:
-    """A file, and the ``files`` that count as part of it. What ``_load`` raises is said once, in ``problem`` too."""
+    """A file, and the ``files`` that count as part of it. An error is logged once and kept in ``problem``."""
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = f"{name} {path}", path
@@ -26,33 +26,33 @@ class Watched:
         self._signature: object = None
 
     def _load(self) -> None:
-        """Read the file anew. May raise whatever it likes; then nothing must have changed."""
+        """Re-read the file. May raise any exception, but must then leave everything unchanged."""
         raise NotImplementedError
 
-    def look(self) -> None:
-        """Read the file if it, or a part of it, has changed. Never raises; what was read stays when that fails."""
+    def refresh(self) -> None:
+        """Re-read the file if it, or a part of it, has changed. Never raises; on failure the previous content stays."""
         signature: object = None
         try:
             status = [path.stat() for path in self.files]
             signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
             if signature == self._signature:
                 return
-            if not all(stat.S_ISREG(item.st_mode) and item.st_size <= MAX_FILE for item in status):
-                raise ValueError("not a file, or too large")
+            if not all(stat.S_ISREG(item.st_mode) and item.st_size <= MAX_SIZE for item in status):
+                raise ValueError("not a regular file, or too large")
             self._load()
-        except Exception as error:  # PyYAML raises more than it says
+        except Exception as error:  # PyYAML raises more than it documents
             self.problem = f"{type(error).__name__}: {error}".split("\n", 1)[0]
             signature = signature or self.problem
             if self._signature != signature:
-                log.warning("%s is invalid (%s); what it contained before stays", self.name, self.problem)
+                log.warning("%s is invalid (%s); its previous content stays in effect", self.name, self.problem)
         else:
             self.problem = ""
-        # The one from before loading: what has changed meanwhile, or is watched only from now on, is loaded again.
+        # The signature from before loading: anything that changed since, or is newly watched, is loaded again.
         self._signature = signature
 
 
 def is_mounted_alone(path: Path) -> bool:
-    """Whether the file itself is a mount point: a rename beside it, or a ConfigMap's swap, would go unseen."""
+    """Whether the file itself is a mount point, in which case a rename or a ConfigMap's swap goes unseen."""
     try:
         lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -137,7 +137,7 @@ def test_what_needs_a_restart_is_named(edited):
     """Settings outside of model_list are not applied, and one line per worker says which ones changed."""
     before = len(edited.proxy.hook_log())
     edited.write(general_settings={"max_parallel_requests": 3}, router_settings={"num_retries": 1})
-    wanted = "needs a restart of LiteLLM: general_settings, router_settings"
+    wanted = "need a restart of LiteLLM: general_settings, router_settings"
     until(lambda: len([line for line in edited.proxy.hook_log()[before:] if wanted in line]) == 2, 5, "a line each")
     del edited.config["router_settings"]
 

@@ -93,7 +93,7 @@ def test_all_and_the_latest_are_locked(tree):
 def test_what_is_no_version_is_not_locked(tree, version):
     """It is refused by name before anything is written."""
     done, _ = tree.run("lock_litellm.sh", version)
-    assert done.returncode == 2 and f"'{version}' is no version" in done.stderr
+    assert done.returncode == 2 and f"'{version}' is not a LiteLLM version" in done.stderr
     assert not list(tree.home.rglob("*.lock"))
 
 

@@ -43,7 +43,7 @@ def test_sync_is_taken_back(clone):
     before = clone.config.read_bytes()
     done = clone.run("sync_copilot_models.sh", COPILOT_VALIDATE="false", COPILOT_ON_CHANGE=f"touch '{clone.home}/told'")
     assert done.returncode == 2 and clone.config.read_bytes() == before and not (clone.home / "told").exists()
-    assert "the sync failed (2); the config is as it was" in (clone.root / "logs" / "copilot_sync.log").read_text()
+    assert "the sync failed (2); the config is unchanged" in (clone.root / "logs" / "copilot_sync.log").read_text()
 
 
 def test_sync_without_login(clone):
@@ -68,7 +68,7 @@ def test_two_syncs_at_once(clone):
         assert time.monotonic() < end
         time.sleep(0.02)
     done = clone.run("sync_copilot_models.sh")
-    assert done.returncode == 0 and "another run is still under way" in done.stdout
+    assert done.returncode == 0 and "another run is still in progress" in done.stdout
     os.killpg(first.pid, signal.SIGKILL)
     first.wait(10)
     clone.gh.heal()

@@ -140,7 +140,7 @@ def test_serves_follows_survives_and_ends(clone, start):
         pid for pid in children(startup.process.pid) if arguments(pid)[1:][:3] == ["-m", "sidecar", "run"]
     )
     os.kill(background, signal.SIGKILL)
-    until(lambda: "the background sync has ended" in startup.text(), 10, "the message")
+    until(lambda: "the background sync has exited" in startup.text(), 10, "the message")
     assert startup.models()
 
     processes = children(startup.process.pid)
@@ -149,9 +149,9 @@ def test_serves_follows_survives_and_ends(clone, start):
     startup.process.wait(20)
     assert time.monotonic() - began < 15
     until(lambda: not any(Path("/proc", str(pid)).exists() for pid in processes), 5, "the end of all")
-    assert "LiteLLM has ended" in startup.text() and "Traceback" not in startup.text()
+    assert "LiteLLM has exited" in startup.text() and "Traceback" not in startup.text()
     log = (clone.root / "logs" / "startup.log").read_text()
-    assert "checking the login" in log and "LiteLLM has ended" in log and "copilot-hook" in log
+    assert "checking the login" in log and "LiteLLM has exited" in log and "copilot-hook" in log
     assert json.loads((clone.tokens / "api-key.json").read_text())["token"] not in startup.text()
 
 
@@ -171,13 +171,13 @@ def test_litellm_ends(clone, start, tmp_path):
     fake.chmod(0o755)
     startup = start(LITELLM=str(fake))
     assert startup.process.wait(30) == 7
-    assert "LiteLLM has ended (7)" in startup.text()
+    assert "LiteLLM has exited (7)" in startup.text()
     assert subprocess.run(["pgrep", "-g", str(startup.process.pid)], capture_output=True, check=False).returncode == 1
 
 
 @pytest.mark.parametrize(
     ("environ", "text"),
-    [({"LITELLM": "no-such-litellm"}, "there is no program"), ({"LITELLM_CONFIG": "/no.yaml"}, "LITELLM_CONFIG")],
+    [({"LITELLM": "no-such-litellm"}, "command not found"), ({"LITELLM_CONFIG": "/no.yaml"}, "LITELLM_CONFIG")],
 )
 def test_refusals(clone, start, environ, text):
     """What is missing is said before anything is started."""

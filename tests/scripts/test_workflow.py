@@ -117,7 +117,7 @@ def test_one_issue_says_what_broke(nightly):
     _, calls, _, again = nightly("report", OPEN_ISSUE="12", **OUTCOME)
     assert calls[-1].startswith("gh issue edit 12 ") and again == body
     _, _, _, body = nightly("report", OPEN_ISSUE="12", **{**WELL, "IMAGE_RESULT": "failure"})
-    assert "## the image\n\nIt did not come to the tests, or did not end: failure." in body
+    assert "## the image\n\nThe tests were not reached, or did not finish: failure." in body
 
 
 def test_the_issue_is_closed_when_all_works(nightly):

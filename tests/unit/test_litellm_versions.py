@@ -32,8 +32,8 @@ def test_a_list_is_read():
         ("1.12 - why", "line 6 is not"),
         ("1.12.0 best why", "line 6 is not"),
         ("1.11.1 - why", "line 6: 1.11.1 does not come after 1.11.2"),
-        ("1.12.0 newest why", "exactly one version has to be the newest one"),
-        ("1.12.0 - why", "the last the newest"),
+        ("1.12.0 newest why", "exactly one version must have the role newest"),
+        ("1.12.0 - why", "the last one newest"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(line, said):

@@ -1,9 +1,9 @@
-"""Everything that the hook knows of LiteLLM's inside.
+"""Everything the hook knows about LiteLLM's internals.
 
-LiteLLM changes from release to release. Each module here knows one part of it, in one class for each
-generation, chosen by what is there and not by the version number; documented entry points come before inner
-members. What is not as it is known is left alone and told in ``Knowledge``.
+LiteLLM changes from release to release. Each module here covers one part of it, with one class per generation,
+chosen by what is present and not by the version number; documented entry points are preferred over internal
+members. Anything unfamiliar is left alone and reported in ``Knowledge``.
 
 ``routers``    adding, replacing and removing models          ``provider``  its Copilot login
-``callbacks``  what it tells about requests                   ``proxy``     the proxy around all that
+``callbacks``  what it reports about requests                 ``proxy``     the proxy around all that
 """

@@ -1,8 +1,8 @@
-"""What LiteLLM tells about requests, by its documented ``CustomLogger``.
+"""What LiteLLM reports about requests, through its documented ``CustomLogger``.
 
-``Refusals``    notices Copilot's 401, to a token that should still be valid
-``UserAgent``   where the OpenAI client of this LiteLLM would send its own name beside ours: spells the header so
-                that it is replaced. Only there, because LiteLLM leaves its fast path for a logger that does this.
+``Refusals``    notices Copilot's 401 for a token that should still be valid
+``UserAgent``   for a LiteLLM whose OpenAI client would send its own User-Agent next to ours: spells the header so
+                that ours replaces it. Only used there, because such a logger takes LiteLLM off its fast path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROVIDER = "github_copilot"
 
 
 class Refusals(CustomLogger):  # type: ignore[misc]
-    """Calls ``refused(model id, Unix time of the request)`` for each 401 that Copilot answers."""
+    """Calls ``refused(model id, Unix time of the request)`` for each 401 from Copilot."""
 
     def __init__(self, refused: Callable[[str | None, float], None]) -> None:
         super().__init__()
@@ -33,18 +33,18 @@ class Refusals(CustomLogger):  # type: ignore[misc]
 
 
 def _is_per_user(params: Mapping[str, Any]) -> bool:
-    """Whether the request used a caller's own seat, whose token is not ours."""
+    """Whether the request used the caller's own seat, and so not our token."""
     return bool(params.get("litellm_credential_name") or params.get("github_copilot_user_session"))
 
 
 class UserAgent(CustomLogger):  # type: ignore[misc]
-    """Writes ``user-agent`` in title case for requests that go out by the OpenAI client."""
+    """Spells ``user-agent`` in title case for requests sent through the OpenAI client."""
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         headers = kwargs.get("extra_headers")
         if getattr(call_type, "value", call_type) != "acompletion" or not isinstance(headers, dict):
             return None
-        # An entry without one is left alone: given any header, LiteLLM would leave out its own editor headers.
+        # An entry without the header is left alone: given any header, LiteLLM omits its own editor headers.
         if "user-agent" not in headers or not _goes_to_chat(str(kwargs.get("model")), kwargs):
             return None
         spelled = {"User-Agent" if name == "user-agent" else name: value for name, value in headers.items()}
@@ -61,7 +61,7 @@ def _goes_to_chat(model: str, kwargs: Mapping[str, Any]) -> bool:
 
 
 def openai_doubles_user_agent() -> bool:
-    """Whether the OpenAI client sends its own User-Agent beside one that is given in lower case."""
+    """Whether the OpenAI client sends its own User-Agent in addition to one given in lower case."""
     import openai
     from openai._models import FinalRequestOptions
 

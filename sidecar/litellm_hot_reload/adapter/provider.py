@@ -1,12 +1,11 @@
-"""Keeps LiteLLM's Copilot login from ever reaching GitHub on the event loop, where all traffic of the worker
-would wait for it.
+"""Keeps LiteLLM's Copilot login from calling GitHub on the event loop, where all of the worker's traffic would
+wait for it.
 
-``Authenticator.get_api_key`` answers with the Copilot token that the keeper holds (LiteLLM before 1.110 would
-exchange one, 1.110 would send the long-lived access token itself), ``get_api_base`` with the address that the
-exchange named (1.110 would ask GitHub's user endpoint on each request). Without a valid token a request fails
-at once and says why, and a registration goes through: LiteLLM only wants to see that there is a token, and
-would otherwise drop the model for good. Whatever else that module may come to do, its HTTP client refuses to
-work on the event loop's thread.
+``Authenticator.get_api_key`` returns the keeper's Copilot token (LiteLLM before 1.110 would exchange one, 1.110
+would send the long-lived access token itself), and ``get_api_base`` the address named by the exchange (1.110
+would ask GitHub's user endpoint on each request). Without a valid token, a request fails immediately and says
+why, while a registration succeeds: LiteLLM only checks that there is a token, and would otherwise drop the model
+for good. Whatever else that module may do in future, its HTTP client refuses to work on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _CLIENTS = ("get_httpx_client", "_get_httpx_client")
 
 
 class Guard:
-    """``guarded`` and ``unguarded`` name what was found and what was not; ``unknown`` is what is new there."""
+    """``guarded`` and ``unguarded`` list what was found and what was not; ``unknown`` lists unfamiliar methods."""
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
@@ -36,7 +35,7 @@ class Guard:
 
     @contextlib.contextmanager
     def registering(self) -> Iterator[None]:
-        """While this is open, this thread registers models, and runs no request."""
+        """Within this context, this thread registers models and does not run requests."""
         outer = getattr(self._registering, "now", False)
         self._registering.now = True
         try:
@@ -50,7 +49,7 @@ class Guard:
         return "get_api_key" in self.guarded
 
     def install(self) -> None:
-        """Take over what is there. Never raises."""
+        """Replace the known methods that exist. Never raises."""
         try:
             from litellm.llms.github_copilot import authenticator as module
         except ImportError:
@@ -91,14 +90,14 @@ def _off_the_loop(client: Callable[..., Any]) -> Callable[..., Any]:
             asyncio.get_running_loop()
         except RuntimeError:
             return client(*args, **named)
-        raise _unavailable("LiteLLM would have asked GitHub on its event loop")
+        raise _unavailable("LiteLLM would have called GitHub on its event loop")
 
     return guarded
 
 
 def _unavailable(reason: str) -> Exception:
-    """A BadRequestError because that is what comes out of LiteLLM wherever in a request it is raised, and because
-    it puts no model into cooldown, whose own error would hide the reason.
+    """A BadRequestError, because LiteLLM passes it through wherever in a request it is raised, and because it does not
+    put the model into cooldown, whose own error would hide the reason.
     """
     import litellm
 

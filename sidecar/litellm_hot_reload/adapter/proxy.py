@@ -1,4 +1,4 @@
-"""The LiteLLM proxy around the router: its version, its callbacks, its secrets, and a page of its own for ours."""
+"""The LiteLLM proxy around the router: its version, callbacks and secrets, and an endpoint for the hook's state."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ log = logging.getLogger("copilot_hook")
 
 STATE_PATH = "/copilot_hook"
 OLDEST = "1.90.7"
-"""The oldest LiteLLM on which everything that is promised holds, by the tests; requirements-litellm/versions.txt."""
+"""The oldest supported LiteLLM, on which the tests pass; see requirements-litellm/versions.txt."""
 
 
 class Knowledge:
-    """What the hook found of LiteLLM, and what it could not protect: for the log and for ``doctor``."""
+    """What the hook found in LiteLLM and what it could not protect, for the log and for ``doctor``."""
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
@@ -28,10 +28,10 @@ class Knowledge:
         self.user_agent = "as LiteLLM sends it"
         self.notes: list[str] = []
         if is_older(self.version, OLDEST):
-            self.notes.append(f"older than {OLDEST}, the oldest that is promised")
+            self.notes.append(f"older than {OLDEST}, the oldest supported version")
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON types. No secret."""
+        """All of it as JSON types, without secrets."""
         return {
             "litellm": self.version,
             "follows": self.follows,
@@ -45,18 +45,18 @@ class Knowledge:
 
     def line(self) -> str:
         """One line for the log."""
-        follows = f"models by {self.follows}" if self.follows else "models are NOT followed: its router is not known"
+        follows = f"models by {self.follows}" if self.follows else "models are NOT followed: unknown router"
         parts = [f"LiteLLM {self.version}: {follows}", f"guarded: {', '.join(self.guard.guarded) or 'nothing'}"]
         if self.guard.unguarded:
-            parts.append(f"NOT guarded: {', '.join(self.guard.unguarded)}; LiteLLM does that by itself")
+            parts.append(f"NOT guarded: {', '.join(self.guard.unguarded)}; LiteLLM handles these itself")
         if self.guard.unknown:
-            parts.append(f"new there: {', '.join(self.guard.unknown)}")
+            parts.append(f"unknown: {', '.join(self.guard.unknown)}")
         parts.append("refused tokens are noticed" if self.refusals else "refused tokens are NOT noticed")
         return "; ".join([*parts, f"user-agent: {self.user_agent}", *self.notes])
 
 
 def litellm_version() -> str:
-    """The installed version, "unknown" when nothing tells it."""
+    """The installed version, or "unknown" if it cannot be determined."""
     try:
         return version("litellm")
     except PackageNotFoundError:
@@ -64,13 +64,13 @@ def litellm_version() -> str:
 
 
 def is_older(version: str, other: str) -> bool:
-    """Whether one version of LiteLLM comes before another; False for one that is not numbers."""
+    """Whether one LiteLLM version is older than another; False for one that is not numeric."""
     numbers = [re.findall(r"\d+", text)[:3] for text in (version, other)]
     return len(numbers[0]) == 3 and [int(n) for n in numbers[0]] < [int(n) for n in numbers[1]]
 
 
 def listen(knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:
-    """Register the callbacks, after LiteLLM has set its own. Never raises."""
+    """Register the callbacks after LiteLLM has set its own. Never raises."""
     try:
         import litellm
 
@@ -80,21 +80,21 @@ def listen(knowledge: Knowledge, refused: Callable[[str | None, float], None]) -
         knowledge.refusals = True
         if openai_doubles_user_agent():
             litellm.callbacks.append(UserAgent())
-            knowledge.user_agent = "spelled so that the OpenAI client's own is replaced"
+            knowledge.user_agent = "spelled so that it replaces the OpenAI client's own"
     except Exception as error:
         knowledge.notes.append(f"callbacks: {type(error).__name__}")
-        log.exception("LiteLLM's callbacks are not as they are known")
+        log.exception("LiteLLM's callbacks are not as expected")
 
 
 def show(proxy: Any, state: Callable[[], dict[str, Any]], knowledge: Knowledge) -> None:
-    """Serve ``state()`` at STATE_PATH to whoever has LiteLLM's key. Never raises."""
+    """Serve ``state()`` at STATE_PATH to anyone with LiteLLM's key. Never raises."""
     try:
         from fastapi import Depends
 
         proxy.app.add_api_route(
             STATE_PATH, state, methods=["GET"], include_in_schema=False, dependencies=[Depends(proxy.user_api_key_auth)]
         )
-        # Before whatever LiteLLM may have mounted over all paths.
+        # Ahead of anything LiteLLM may have mounted as a catch-all.
         proxy.app.router.routes.insert(0, proxy.app.router.routes.pop())
     except Exception as error:
         knowledge.notes.append(f"{STATE_PATH}: {type(error).__name__}")
@@ -102,11 +102,11 @@ def show(proxy: Any, state: Callable[[], dict[str, Any]], knowledge: Knowledge) 
 
 
 def resolved(proxy: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """``config`` with every ``os.environ/…`` in it looked up as LiteLLM does it. Blocks where a secret manager is
-    asked. Raises whatever that raises.
+    """``config`` with every ``os.environ/…`` resolved as LiteLLM does it. Blocks if that queries a secret manager.
+    Raises whatever that raises.
     """
     look_up = getattr(getattr(proxy, "proxy_config", None), "_check_for_os_environ_vars", None)
     if not callable(look_up):
-        raise LookupError("this LiteLLM does not resolve os.environ/… as the ones that are known")
+        raise LookupError("this LiteLLM does not resolve os.environ/… in a known way")
     found = look_up(config=config)
     return found if isinstance(found, dict) else config

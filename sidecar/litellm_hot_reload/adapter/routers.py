@@ -1,9 +1,9 @@
-"""Adds, replaces and removes the models of a running LiteLLM: one class for each generation of its router.
+"""Adds, replaces and removes the models of a running LiteLLM: one class per generation of its router.
 
 ``Entrypoints``  ``apply(ChangeSet)`` and ``registry()``, documented since 1.109
-``Members``      the methods and lists of the router itself, before that
+``Members``      the router's own methods and lists, before that
 
-Every change runs without an await, and so is whole for all other requests of the worker.
+Every change runs without an await, and so is atomic for all other requests of the worker.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ..managed import id_of
 
 Entry = dict[str, Any]
 
-OVER = 0.001
-"""Seconds of a cooldown that is as good as none."""
+NO_COOLDOWN = 0.001
+"""Seconds of a cooldown that is as good as over."""
 
 
 class Refused(Exception):
-    """LiteLLM does not take an entry; the router is as it was."""
+    """LiteLLM rejects an entry; the router is unchanged."""
 
 
 class Router(Protocol):
-    """What the follower asks of a router, whichever generation it is of."""
+    """What the follower needs from a router of any generation."""
 
     how: str
 
@@ -34,26 +34,26 @@ class Router(Protocol):
         """The models as LiteLLM has them, ``model_info.id`` in each."""
 
     def version(self) -> object:
-        """Equal for as long as the models are; None when LiteLLM does not tell."""
+        """Changes whenever the models do; None if LiteLLM does not provide it."""
 
     def put(self, entry: Entry) -> bool:
-        """Add the entry, or replace the one of its id; whether that changed anything. Raises Refused."""
+        """Add the entry, or replace the one with its id; returns whether anything changed. Raises Refused."""
 
     def remove(self, key: str) -> None:
-        """Remove what has this id, however often it is there."""
+        """Remove every entry with this id."""
 
     def settle(self) -> None:
-        """After changes: bring LiteLLM's own lists of names in step."""
+        """After changes: update LiteLLM's own lists of names."""
 
     def stable_id(self, entry: Entry) -> str:
-        """The id that LiteLLM gives an entry of a config that has none."""
+        """The id that LiteLLM gives a config entry without one."""
 
     def end_cooldowns(self, keys: Iterable[str]) -> None:
-        """Let these models serve again at once."""
+        """Let these models serve again immediately."""
 
 
 def find(proxy: Any) -> Router | None:
-    """The adapter that fits the router of ``proxy``, LiteLLM's ``proxy_server``; None when none does."""
+    """The adapter that fits the router of ``proxy``, LiteLLM's ``proxy_server`` module; None if none does."""
     router = proxy.llm_router
     for generation in (Entrypoints, Members):
         if all(callable(getattr(type(router), name, None)) for name in generation.needs):
@@ -71,15 +71,15 @@ def _deployment(entry: Entry) -> Any:
 
 
 def _same(present: Any, deployment: Any) -> bool:
-    """Whether the router has this already, as LiteLLM itself compares."""
+    """Whether the router already has this, compared the way LiteLLM does it."""
     return present is not None and all(
         getattr(present, part) == getattr(deployment, part) for part in ("model_name", "litellm_params", "model_info")
     )
 
 
-def _let_mode_hold(entry: Entry) -> None:
-    """LiteLLM keeps ``responses`` for a model that it once knew as such, and would go on sending chat requests there;
-    also for an entry that it has loaded itself.
+def _enforce_mode(entry: Entry) -> None:
+    """LiteLLM remembers ``responses`` for a model that once had it and would keep sending chat requests there, even for
+    an entry that it loaded itself.
     """
     import litellm
 
@@ -89,17 +89,17 @@ def _let_mode_hold(entry: Entry) -> None:
 
 
 @contextlib.contextmanager
-def _prices_replaced(key: str) -> Iterator[Callable[[], None]]:
-    """LiteLLM only ever adds to what it knows of a model: the price of a tier that is gone would live on. Gives a
-    function to call when it took the entry.
+def _replacing_prices(key: str) -> Iterator[Callable[[], None]]:
+    """LiteLLM only ever adds to what it knows about a model, so the price of a removed tier would stay. Yields a
+    function to call once LiteLLM has accepted the entry.
     """
     import litellm
 
-    known, taken = litellm.model_cost.pop(key, None), list[bool]()
+    known, accepted = litellm.model_cost.pop(key, None), list[bool]()
     try:
-        yield lambda: taken.append(True)
+        yield lambda: accepted.append(True)
     finally:
-        if not taken and known is not None:
+        if not accepted and known is not None:
             litellm.model_cost[key] = known
 
 
@@ -123,13 +123,13 @@ class Entrypoints:
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
-        _let_mode_hold(entry)
+        _enforce_mode(entry)
         if _same(self._router.registry().deployment(key), deployment):
             return False
-        with _prices_replaced(key) as took:
+        with _replacing_prices(key) as accept:
             if self._router.apply(self._changes(upsert=[deployment])).upserted[0] is None:
-                raise Refused("see LiteLLM's own message above")
-            took()
+                raise Refused("see LiteLLM's message above")
+            accept()
         return True
 
     def remove(self, key: str) -> None:
@@ -137,14 +137,14 @@ class Entrypoints:
         rest = self.entries()
         if not any(id_of(item) == key for item in rest):
             return
-        # Its index knows one place for each id; a config may contain the same id twice. This builds all anew.
+        # Its index has one position per id, but a config may contain an id twice. This rebuilds everything.
         self._router.set_model_list([copy.deepcopy(dict(item)) for item in rest if id_of(item) != key])
 
     def settle(self) -> None:
         registry = self._router.registry()
         names, backends = registry.names(kind="deployment_names"), [_backend_of(item) for item in registry.all()]
-        # LiteLLM lets requests through to whatever stands here, and only ever adds to it. Where it is no longer the
-        # live list that it is documented to be, a removed model answers "no deployments" instead of "invalid".
+        # LiteLLM accepts requests for anything listed here, and only ever adds to it. If it is no longer the live
+        # list that it is documented to be, a removed model answers "no deployments" instead of "invalid".
         with contextlib.suppress(TypeError):
             if list(names) != backends:
                 names[:] = backends
@@ -156,9 +156,9 @@ class Entrypoints:
     def end_cooldowns(self, keys: Iterable[str]) -> None:
         cooldowns = self._router.health().cooldowns
         for key in keys:
-            # There is no way to take one back but to put one in its place that is over at once.
+            # A cooldown can only be ended by replacing it with one that ends immediately.
             cooldowns.add_deployment_to_cooldown(
-                model_id=key, original_exception=Exception("over"), exception_status=401, cooldown_time=OVER
+                model_id=key, original_exception=Exception("over"), exception_status=401, cooldown_time=NO_COOLDOWN
             )
 
 
@@ -179,34 +179,34 @@ class Members:
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
-        _let_mode_hold(entry)
+        _enforce_mode(entry)
         if _same(self._router.get_deployment(model_id=key), deployment):
             return False
-        with _prices_replaced(key) as took:
+        with _replacing_prices(key) as accept:
             try:
-                taken = self._router.upsert_deployment(deployment) is not None
+                accepted = self._router.upsert_deployment(deployment) is not None
             except Exception as error:
                 raise Refused(" ".join(str(error).split())) from None
-            if not taken:
-                raise Refused("see LiteLLM's own message above")
-            took()
+            if not accepted:
+                raise Refused("see LiteLLM's message above")
+            accept()
         return True
 
     def remove(self, key: str) -> None:
         router = self._router
         names = {item.get("model_name") for item in router.model_list if id_of(item) == key}
-        # Its index knows one place for each id; a config may hold the same id twice.
+        # Its index has one position per id, but a config may contain an id twice.
         while places := [number for number, item in enumerate(router.model_list) if id_of(item) == key]:
             router.model_id_to_deployment_index_map[key] = places[-1]
             router.delete_deployment(id=key)
             if len([item for item in router.model_list if id_of(item) == key]) == len(places):
-                raise Refused(f"LiteLLM does not let go of {key}")
+                raise Refused(f"LiteLLM does not remove {key}")
         for name in names:
             if not router.get_model_list(model_name=name):
                 router.model_names.discard(name)
 
     def settle(self) -> None:
-        # LiteLLM lets requests through to whatever stands here, and only ever adds to it.
+        # LiteLLM accepts requests for anything listed here, and only ever adds to it.
         self._router.deployment_names[:] = [_backend_of(item) for item in self._router.model_list]
         self._proxy.llm_model_list = self._router.get_model_list()
 

@@ -151,7 +151,7 @@ def test_a_refused_change_of_the_config_still_goes_with_its_entry(known):
     """What LiteLLM serves on is the version before; when the entry leaves the config, that one leaves too."""
     follower, router = known
     router.held["mine"] = entry("mine")
-    follower.config = SimpleNamespace(entries=[entry("mine")], settings={}, look=lambda: None, path="c", problem="")
+    follower.config = SimpleNamespace(entries=[entry("mine")], settings={}, refresh=lambda: None, path="c", problem="")
     asyncio.run(follower.turn())
     follower.config.entries = [entry("mine", refuse=True)]
     asyncio.run(follower.turn())

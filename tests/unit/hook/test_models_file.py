@@ -78,7 +78,7 @@ def models(tmp_path: Path) -> hook.ModelsFile:
     """One that has read a good file."""
     models = hook.ModelsFile(tmp_path / "models.yaml")
     models.path.write_bytes(GOOD)
-    models.look()
+    models.refresh()
     assert set(models.wanted) == {GOOD_ID}
     return models
 
@@ -87,7 +87,7 @@ def put(models: hook.ModelsFile, data: bytes) -> None:
     new = models.path.with_name("new")
     new.write_bytes(data)
     os.replace(new, models.path)
-    models.look()
+    models.refresh()
 
 
 @pytest.mark.parametrize("what", USELESS)
@@ -96,7 +96,7 @@ def test_a_useless_file_leaves_what_was_known(what, models, caplog):
     hook.log.propagate = True
     with caplog.at_level(logging.INFO, logger=hook.log.name):
         put(models, USELESS[what])
-        models.look()
+        models.refresh()
     assert set(models.wanted) == {GOOD_ID}
     assert len(caplog.records) == 1 and "\n" not in caplog.messages[0]
     put(models, models_file_bytes(entries_of([model("next")])))

@@ -204,7 +204,7 @@ def test_config_mode(healthy, tmp_path):
         ({"follows": ""}, "cannot follow the models in LiteLLM 1.110.2", "docs/compatibility.md"),
         ({"unguarded": ["get_api_base"]}, "does not protect: get_api_base", "docs/compatibility.md"),
         ({"refusals_noticed": False}, "does not protect: tokens that Copilot refuses", "docs/compatibility.md"),
-        ({"notes": ["older than 1.90.7, the oldest that is promised"]}, "older than 1.90.7", "docs/compatibility.md"),
+        ({"notes": ["older than 1.90.7, the oldest supported version"]}, "older than 1.90.7", "docs/compatibility.md"),
         ({"models_problem": "ScannerError: line 3"}, "cannot read a file: ScannerError", "sync"),
         ({"refused": ["github_copilot/odd"]}, "refuses github_copilot/odd", "log"),
         ({"restart_for": ["general_settings"]}, "since it started: general_settings", "Restart LiteLLM"),

@@ -30,7 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.fakes.catalog import CHAT, RESPONSES, model, tier, tiered
 from tests.fakes.control import Control
-from tests.litellm.proxy import KEY, ROOT, Proxy, Worker, free_port, until
+from tests.litellm.proxy import KEY, Proxy, Worker
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 PREFIX = "github_copilot/"
 STAYING = ["stays-one", "stays-two"]

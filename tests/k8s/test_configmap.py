@@ -18,26 +18,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.errors import BadAnswer, StorageError, Unreachable
-from sidecar.models.entries import MANAGED_PREFIX
 from sidecar.targets import configmap
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.targets.models_file import Change, entries_in
 from tests.k8s.cluster import App, Cluster
 from tests.k8s.manifests import K8S, build, objects
-from tests.litellm.proxy import until
-
-
-def entry(name: str, size: int = 0) -> dict[str, Any]:
-    return {
-        "model_name": f"github_copilot/{name}",
-        "litellm_params": {"model": f"github_copilot/{name}"},
-        "model_info": {"id": MANAGED_PREFIX + name, "note": "x" * size},
-    }
+from tests.support.entries import managed_entry
+from tests.support.waiting import until
 
 
 def counting(*names: str) -> Callable[[bytes | None], tuple[list[dict[str, Any]], bytes]]:
     """Entries, and a memory that counts how often it was taken further."""
-    return lambda stored: ([entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
+    return lambda stored: ([managed_entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +109,7 @@ def test_first_write_change_and_no_change(fresh: App, make: Callable[..., Config
     assert make().update(counting("a"), stop) == Change(added=("github_copilot/a",))
     assert stored(fresh) == ({"github_copilot/a"}, 1)
     version = fresh.configmap()["metadata"]["resourceVersion"]
-    assert make().update(lambda memory: ([entry("a")], memory or b""), stop) is None
+    assert make().update(lambda memory: ([managed_entry("a")], memory or b""), stop) is None
     assert fresh.configmap()["metadata"]["resourceVersion"] == version, "written although nothing had changed"
 
 
@@ -169,11 +161,11 @@ def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., Confi
     fresh.kubectl("patch", "configmap", "copilot-models", "-p", '{"data": {"other": "%s"}}' % ("y" * 1000))
     memory = b"m"
     packed = len(configmap.gzip.compress(memory, mtime=0))
-    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([entry("a", 10)])) - 10)
+    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([managed_entry("a", note="x" * 10)])) - 10)
     with pytest.raises(StorageError, match=str(MAX_BYTES)):
-        make().update(lambda _: ([entry("a", rest + 1)], memory), stop)
+        make().update(lambda _: ([managed_entry("a", note="x" * (rest + 1))], memory), stop)
     assert KEY not in fresh.configmap()["data"]
-    make().update(lambda _: ([entry("a", rest)], memory), stop)
+    make().update(lambda _: ([managed_entry("a", note="x" * rest)], memory), stop)
     found = fresh.configmap()
     size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
     assert size == MAX_BYTES

@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from tests.fakes.catalog import model
-from tests.scripts.conftest import TOKEN
-from tests.unit.conftest import free_port, until
+from tests.scripts.clone import TOKEN
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 LITELLM = os.environ.get("COPILOT_TEST_LITELLM") or str(Path(sys.executable).with_name("litellm"))
 KEY = "sk-" + "test" * 6

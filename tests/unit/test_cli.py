@@ -13,7 +13,10 @@ import pytest
 
 from sidecar.cli import main
 from tests.fakes.catalog import model
-from tests.unit.conftest import EXCHANGE, MODELS, ROOT, files_under, until
+from tests.support.files import files_under
+from tests.support.github_paths import EXCHANGE, MODELS
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 
 def failed(process, code):

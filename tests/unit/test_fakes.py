@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import pytest
 import requests
@@ -20,6 +19,8 @@ from tests.fakes.catalog import demo_catalog, model
 from tests.fakes.control import Control, ControlError
 from tests.fakes.copilot import ACCESS_TOKEN_SENT, endpoints_of
 from tests.fakes.github import GitHub
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 CLIENT_ID = "Iv1.b507a08c87ecfe98"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -494,10 +495,7 @@ class TestControl:
         control = Control(gh.url)
         control.down(seconds=0.2)
         assert not control.healthy()
-        deadline = time.monotonic() + 5
-        while not control.healthy() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert control.healthy()
+        until(control.healthy)
         with pytest.raises(ControlError, match="needs seconds"):
             control.down()
 
@@ -509,8 +507,7 @@ class TestControl:
     def test_program(self):
         """As a program it says when it is ready, serves, and ends cleanly on SIGTERM."""
         command = [sys.executable, "-m", "tests.fakes.github", "--port", "0", "--plan-host", "plan.example"]
-        root = Path(__file__).parents[2]
-        with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as program:
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as program:
             ready = program.stderr.readline()
             assert ready.startswith("ready on http://")
             control = Control(ready.split()[-1])

@@ -17,7 +17,10 @@ from sidecar.errors import BadAnswer, LoginNeeded, Stopped, StorageError, Unreac
 from sidecar.http_client import Answer, retrying, send
 from sidecar.settings import Secret
 from tests.fakes.github import GitHub
-from tests.unit.conftest import USER, assert_no_secret, free_port, until
+from tests.support.github_paths import USER
+from tests.support.ports import free_port
+from tests.support.secrets import assert_no_secret
+from tests.support.waiting import Quick, until
 
 TOKEN = Secret("ghu_0123456789secret")
 
@@ -228,18 +231,6 @@ def test_any_retry_after(text):
     for headers in ({"Retry-After": text}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": text}):
         seconds = Answer(429, headers, None).retry_after()
         assert seconds is None or 0 <= seconds <= 86_400
-
-
-class Quick(threading.Event):
-    """An event whose waits are noted and pass at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
 
 
 def attempts(error, event, succeed_at=99):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import UsageError
 from sidecar.settings import Secret, Settings, knobs, likely_typos, url
-from tests.unit.conftest import ROOT
+from tests.support.paths import ROOT
 
 WRONG = {
     "COPILOT_MODEL_SYNC_INTERVAL": "soon",

@@ -14,7 +14,7 @@ from sidecar.errors import LoginNeeded, StorageError
 from sidecar.github.access_token import JSON_FILE, AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.service.sync import fetch_catalog
 from sidecar.settings import Secret
-from tests.unit.conftest import unprivileged
+from tests.support.files import unprivileged
 
 PLAIN, JSON, ENVIRONMENT = "ghu_fromtheplainfile", "ghu_fromthejsonfile", "ghu_fromtheenvironment"
 

@@ -12,7 +12,8 @@ from sidecar.github.access_token import AccessToken
 from sidecar.github.api import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
 from sidecar.settings import Secret
 from tests.fakes.github import GitHub
-from tests.unit.conftest import EXCHANGE, MODELS, USER, assert_no_secret
+from tests.support.github_paths import EXCHANGE, MODELS, USER
+from tests.support.secrets import assert_no_secret
 
 NOT_QUOTED = "do-not-quote-me"
 

@@ -16,7 +16,7 @@ from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model
-from tests.litellm.proxy import entries_of
+from tests.support.entries import entries_of
 
 
 class RouterOfTheFuture:

@@ -17,8 +17,8 @@ import pytest
 from sidecar.litellm_hot_reload import asking, exchange
 from sidecar.litellm_hot_reload import keeper as hook
 from tests.fakes.github import GitHub
-
-EXCHANGE = "/copilot_internal/v2/token"
+from tests.support.github_paths import EXCHANGE
+from tests.support.waiting import until
 
 
 class Clock:
@@ -446,9 +446,7 @@ def test_a_late_answer_is_used(gh, keeper, monkeypatch):
     gh.fail(EXCHANGE, delay=0.5, times=1)
     keeper.turn()
     assert keeper.current() is None
-    end = time.monotonic() + 10
-    while keeper._asking._answers.empty():
-        assert time.monotonic() < end
+    until(lambda: not keeper._asking._answers.empty())
     keeper._not_before = 0.0
     keeper.shared.forget_failure()
     keeper.turn()

@@ -12,7 +12,8 @@ import requests
 
 from sidecar.errors import UsageError
 from sidecar.service.health import Status, check, serve
-from tests.unit.conftest import free_port, until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 LINE = re.compile(r'([a-z_]+)(?:\{([a-z_]+)="([^"\\\n]*)"\})? (\d+(?:\.\d+)?)')
 

@@ -12,7 +12,8 @@ from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, StorageError, 
 from sidecar.service import loop
 from sidecar.service.health import Status
 from tests.fakes.catalog import model
-from tests.unit.conftest import EXCHANGE, MODELS, until
+from tests.support.github_paths import EXCHANGE, MODELS
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -22,6 +23,20 @@ def no_proxy(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    """A test that sets up logging, as the command line does, leaves the root logger as it was, and no file open."""
+    root, urllib3 = logging.getLogger(), logging.getLogger("urllib3")
+    handlers, levels = root.handlers[:], (root.level, urllib3.level)
+    yield root
+    opened = [handler for handler in root.handlers if handler not in handlers]
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    urllib3.setLevel(levels[1])
+    for handler in opened:
+        handler.close()
 
 
 @pytest.fixture

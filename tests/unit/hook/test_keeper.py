@@ -217,9 +217,9 @@ def test_odd_answers_are_not_asked_for_every_second(odd, gh, keeper, clock):
         "http://api.githubcopilot.com:x",
     ],
 )
-def test_an_unknown_host_gets_no_token(host, gh, keeper, clock, caplog):
+def test_an_unknown_host_gets_no_token(host, gh, keeper, clock, caplog, monkeypatch):
     """Named by the exchange or not: it is not written where LiteLLM would take it from, and a warning says so."""
-    hook.log.propagate = True
+    monkeypatch.setattr(hook.log, "propagate", True)
     gh.set(plan_host=host)
     login(keeper, gh.new_access_token())
     with caplog.at_level(logging.WARNING, logger=hook.log.name):
@@ -383,9 +383,9 @@ def test_the_address_of_the_plan_is_known(gh, keeper, clock):
     assert hook.Keeper({"GITHUB_COPILOT_TOKEN_DIR": "/nowhere"}).api_base() is None
 
 
-def test_an_address_over_plain_http_is_not_used(caplog):
+def test_an_address_over_plain_http_is_not_used(caplog, monkeypatch):
     """GITHUB_COPILOT_API_BASE is checked like an address that GitHub names, and a warning says so."""
-    hook.log.propagate = True
+    monkeypatch.setattr(hook.log, "propagate", True)
     with caplog.at_level(logging.WARNING, logger=hook.log.name):
         keeper = hook.Keeper({"GITHUB_COPILOT_API_BASE": "http://copilot.example"})
     assert keeper.api_base() is None and "GITHUB_COPILOT_API_BASE" in caplog.text

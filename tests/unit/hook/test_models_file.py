@@ -40,9 +40,9 @@ def put(models: hook.ModelsFile, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("what", USELESS)
-def test_a_useless_file_leaves_what_was_known(what, models, caplog):
+def test_a_useless_file_leaves_what_was_known(what, models, caplog, monkeypatch):
     """It is said in one line, not once per look, and the next good file counts."""
-    hook.log.propagate = True
+    monkeypatch.setattr(hook.log, "propagate", True)
     with caplog.at_level(logging.INFO, logger=hook.log.name):
         put(models, USELESS[what])
         models.look()

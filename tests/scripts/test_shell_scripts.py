@@ -67,7 +67,7 @@ def test_two_syncs_at_once(clone):
     done = clone.run("sync_copilot_models.sh")
     assert done.returncode == 0 and "another run is still under way" in done.stdout
     os.killpg(first.pid, signal.SIGKILL)
-    first.wait(10)
+    first.wait(60)
     clone.gh.heal()
     assert clone.run("sync_copilot_models.sh").returncode == 0
     assert entries(clone)
@@ -194,5 +194,5 @@ def test_cron_fires(clone):
     finally:
         if daemon:
             daemon.terminate()
-            daemon.wait(10)
+            daemon.wait(60)
         subprocess.run(["crontab", "-r", "-u", user], capture_output=True, check=False)

@@ -92,7 +92,7 @@ entries = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
 def test_no_bytes_raise(models, data):
     """Reading never raises and never forgets."""
@@ -100,7 +100,7 @@ def test_no_bytes_raise(models, data):
     assert set(models.wanted) == {GOOD_ID}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(entries, max_size=2))
 def test_no_entries_raise(models, items):
     """Entries of any shape are either of use to LiteLLM or refused."""

@@ -36,6 +36,7 @@ from sidecar.targets.models_file import Change, entries_in
 from tests.fakes.catalog import model
 from tests.support.entries import managed_entry
 from tests.support.http_server import HttpServer
+from tests.support.waiting import Quick
 
 TOKEN = "sa-token-one"
 
@@ -219,11 +220,11 @@ def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target, s
     assert target.update(always("a"), stop)
 
 
-def test_429_waits_as_long_as_it_is_asked_to(api, target, stop):
-    api.faults = [(429, {"Retry-After": "1"}), None, (429, {"Retry-After": "1"})]
-    began = time.monotonic()
+def test_429_waits_as_long_as_it_is_asked_to(api, target):
+    api.faults = [(429, {"Retry-After": "7"}), None, (429, {"Retry-After": "9"})]
+    stop = Quick()
     assert target.update(always("a"), stop)
-    assert 2.0 <= time.monotonic() - began < 10
+    assert stop.waits == [7, 9]
     assert (api.count("GET"), api.count("PATCH")) == (3, 2)
 
 
@@ -238,11 +239,10 @@ def test_429_for_a_long_time_is_left_to_the_next_run(api, target, stop):
 @pytest.mark.parametrize(("faults", "error"), [([(500, {})] * 99, BadAnswer), (["close"] * 99, Unreachable)])
 def test_it_ends_some_time(api, target, stop, monkeypatch, faults, error):
     monkeypatch.setattr(configmap, "RETRY_DEADLINE", 1.0)
-    api.faults = faults
-    began = time.monotonic()
+    api.faults = list(faults)
     with pytest.raises(error):
         target.update(always("a"), stop)
-    assert time.monotonic() - began < 8
+    assert len(api.faults) > 50, "it would have gone on"
     assert "data" not in api.object
 
 
@@ -252,7 +252,7 @@ def test_a_signal_ends_the_wait(api, target, stop):
     began = time.monotonic()
     with pytest.raises(Stopped):
         target.update(always("a"), stop)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25, "the wait went on to its end"
 
 
 @pytest.mark.parametrize(

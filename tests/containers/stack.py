@@ -19,9 +19,10 @@ import requests
 
 from scripts.litellm_versions import default_image
 from tests.fakes.control import Control
-from tests.litellm.proxy import free_port, until
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "litellm-copilot-model-sync:test"
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
 LITELLM_IMAGE = os.environ.get("LITELLM_IMAGE") or default_image()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.containers.stack import OURS, ROOT, command, environment
+from tests.containers.stack import OURS, command, environment
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("engine")]
 

@@ -15,7 +15,7 @@ import requests
 
 from tests.containers.stack import CONFINED, MODEL, OURS, CommandFailed, Stack, Traffic, docker
 from tests.fakes.catalog import model
-from tests.litellm.proxy import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.containers.stack import MODEL, CommandFailed, Stack
-from tests.litellm.proxy import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 

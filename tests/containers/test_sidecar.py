@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.containers.stack import BASE_IMAGE, CommandFailed, Stack, docker
-from tests.litellm.proxy import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 

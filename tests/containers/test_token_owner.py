@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.stack import CONFINED, MODEL, ROOT, Stack, docker
-from tests.litellm.proxy import until
+from tests.containers.stack import CONFINED, MODEL, Stack, docker
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 

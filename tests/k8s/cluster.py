@@ -25,7 +25,6 @@ from tests.fakes.control import Control
 from tests.k8s.manifests import (
     K8S,
     LITELLM_IMAGE,
-    ROOT,
     SIDECAR_IMAGE,
     Object,
     build,
@@ -35,7 +34,8 @@ from tests.k8s.manifests import (
     rewritten,
 )
 from tests.k8s.manifests import find as find_object
-from tests.litellm.proxy import until
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 IMAGE = os.environ.get("COPILOT_TEST_K8S_IMAGE") or "litellm-copilot-model-sync:k8s-test"
 LITELLM = os.environ.get("LITELLM_IMAGE") or LITELLM_IMAGE

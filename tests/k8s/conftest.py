@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.k8s.cluster import BASE, IMAGE, LITELLM, Cluster, KubectlFailed
-from tests.k8s.manifests import ROOT
+from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
 CI = os.environ.get("CI", "").lower() == "true"

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from scripts.litellm_versions import default_image
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 VARIANTS = ("sidecar", "sidecar-plain", "cronjob", "cronjob-volume")
 CRONJOBS = ("cronjob", "cronjob-volume")

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.errors import BadAnswer, StorageError, Unreachable
-from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.models.changes import Change
 from sidecar.targets import configmap
 from sidecar.targets.base import Built, Make
@@ -26,20 +25,13 @@ from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTar
 from sidecar.targets.models_file import entries_in
 from tests.k8s.cluster import App, Cluster
 from tests.k8s.manifests import K8S, build, objects
-from tests.litellm.proxy import until
-
-
-def entry(name: str, size: int = 0) -> dict[str, Any]:
-    return {
-        "model_name": f"github_copilot/{name}",
-        "litellm_params": {"model": f"github_copilot/{name}"},
-        "model_info": {"id": MANAGED_PREFIX + name, "note": "x" * size},
-    }
+from tests.support.entries import managed_entry
+from tests.support.waiting import until
 
 
 def counting(*names: str) -> Make:
     """Entries, and a memory that counts how often it was taken further."""
-    return lambda stored: Built([entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
+    return lambda stored: Built([managed_entry(name) for name in names], b"%d\n" % (int(stored or b"0") + 1))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +111,7 @@ def test_first_write_change_and_no_change(fresh: App, make: Callable[..., Config
     assert make().update(counting("a"), stop).change == Change(added=("github_copilot/a",))
     assert stored(fresh) == ({"github_copilot/a"}, 1)
     version = fresh.configmap()["metadata"]["resourceVersion"]
-    assert make().update(lambda memory: Built([entry("a")], memory or b""), stop) is None
+    assert make().update(lambda memory: Built([managed_entry("a")], memory or b""), stop).change is None
     assert fresh.configmap()["metadata"]["resourceVersion"] == version, "written although nothing had changed"
 
 
@@ -171,11 +163,11 @@ def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., Confi
     fresh.kubectl("patch", "configmap", "copilot-models", "-p", '{"data": {"other": "%s"}}' % ("y" * 1000))
     memory = b"m"
     packed = len(configmap.gzip.compress(memory, mtime=0))
-    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([entry("a", 10)])) - 10)
+    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([managed_entry("a", note="x" * 10)])) - 10)
     with pytest.raises(StorageError, match=str(MAX_BYTES)):
-        make().update(lambda _: Built([entry("a", rest + 1)], memory), stop)
+        make().update(lambda _: Built([managed_entry("a", note="x" * (rest + 1))], memory), stop)
     assert KEY not in fresh.configmap()["data"]
-    make().update(lambda _: Built([entry("a", rest)], memory), stop)
+    make().update(lambda _: Built([managed_entry("a", note="x" * rest)], memory), stop)
     found = fresh.configmap()
     size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
     assert size == MAX_BYTES

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.k8s.manifests import ROOT
+from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "scripts" / "k8s_scale.py"
 

@@ -18,10 +18,10 @@ from sidecar.litellm_hot_reload import follower as hook
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.keeper import Keeper
-from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.litellm_hot_reload.watched import is_mounted_alone
 from sidecar.models.entries import models_file_bytes
+from tests.support.entries import managed_entry
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM's own, when it is used outside its proxy
 
@@ -61,16 +61,7 @@ class Volume:
 
 def data(*names: str) -> bytes:
     """A models file; equally many bytes for names of equal length, so that only the inode tells them apart."""
-    return models_file_bytes(
-        [
-            {
-                "model_name": f"github_copilot/{name}",
-                "litellm_params": {"model": f"github_copilot/{name}"},
-                "model_info": {"id": MANAGED_PREFIX + name},
-            }
-            for name in names
-        ]
-    )
+    return models_file_bytes([managed_entry(name) for name in names])
 
 
 def follow(volume: Volume, script: Callable[[Any], Any], poll: float, monkeypatch: pytest.MonkeyPatch) -> Any:

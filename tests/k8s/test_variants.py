@@ -19,7 +19,7 @@ import pytest
 from tests.fakes.catalog import model
 from tests.k8s.cluster import App, Cluster, KubectlFailed
 from tests.k8s.manifests import Object, find, pod_template
-from tests.litellm.proxy import until
+from tests.support.waiting import until
 
 SIDECAR = pytest.param("sidecar", id="sidecar_rewritten_as_plain_container_before_1_29")
 CRONJOB = pytest.param("cronjob", id="cronjob_rewritten_as_v1beta1_before_1_21")

@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from .proxy import free_port, until
+from tests.support.ports import free_port
+from tests.support.waiting import until
+
 from .results import litellm_python
 from .tables import ddl
 

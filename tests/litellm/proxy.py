@@ -8,11 +8,10 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,11 @@ from sidecar.files import replace_file
 from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.litellm_proxy.hook_package import install_hook
 from sidecar.models.entries import models_file_bytes
-from sidecar.service.sync import entries_for
-from sidecar.settings import Settings
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
+from tests.support.entries import entries_of
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-" + "test" * 6
 CONFIG: dict[str, Any] = {
     "include": ["models.yaml"],
@@ -52,27 +51,6 @@ OWN = {
 def litellm_command() -> str:
     """The LiteLLM to test: COPILOT_TEST_LITELLM, or the one beside this Python."""
     return os.environ.get("COPILOT_TEST_LITELLM") or str(Path(sys.executable).with_name("litellm"))
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def until(check: Callable[[], Any], seconds: float, what: str, every: float = 0.05) -> Any:
-    """Wait until ``check`` gives something true and return it; AssertionError after ``seconds``."""
-    end = time.monotonic() + seconds
-    while not (result := check()):
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(every)
-    return result
-
-
-def entries_of(items: Iterable[dict[str, Any]], **environ: str) -> list[dict[str, Any]]:
-    """What the sidecar makes of catalog items; ``environ`` are its settings."""
-    return entries_for(list(items), Settings.load(environ))[1]
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts import bench_reload
+from .reload_cost import run, table
 
 LONGEST_SILENCE = 0.15
 """Seconds without an answer that nobody notices; or twice what it is in the same run without a change."""
@@ -14,8 +14,8 @@ LONGEST_SILENCE = 0.15
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ten_changes_under_load_cost_no_request(workers, record_figure):
     """8 clients without pause: no failed request, no silence that is not there without changes, every change seen."""
-    result = bench_reload.run(workers, baseline=10)
-    print("\n" + bench_reload.table(result))
+    result = run(workers, baseline=10)
+    print("\n" + table(result))
     silence, usual = result.changing["longest_gap"], result.baseline["longest_gap"]
     record_figure(f"ten changes, {workers} worker(s): longest silence, ms", round(silence * 1000))
     record_figure(f"the same without a change ({workers} worker(s)), ms", round(usual * 1000))

@@ -14,8 +14,9 @@ import yaml
 from sidecar.files import replace_file
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
+from tests.support.waiting import until
 
-from .proxy import CONFIG, Proxy, until
+from .proxy import CONFIG, Proxy
 from .results import litellm_version
 
 P = PROVIDER

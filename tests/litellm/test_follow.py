@@ -15,9 +15,10 @@ import pytest
 from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
-from tests.unit.hook.test_models_file import USELESS
+from tests.support.entries import USELESS, entries_of
+from tests.support.waiting import until
 
-from .proxy import Both, Proxy, Worker, entries_of, until
+from .proxy import Both, Proxy, Worker
 
 P = PROVIDER
 PUBLISHED_TO_SERVED = 3.0

@@ -18,8 +18,10 @@ from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.models.entries import models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
+from tests.support.entries import entries_of
+from tests.support.waiting import until
 
-from .proxy import CONFIG, Proxy, Worker, entries_of, until
+from .proxy import CONFIG, Proxy, Worker
 
 P = PROVIDER
 EDITED_TO_SERVED = 3.0

@@ -23,8 +23,9 @@ import requests
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
-from .proxy import OTHER, OWN, Proxy, Worker, until
+from .proxy import OTHER, OWN, Proxy, Worker
 from .sentinel import Sentinel
 
 P = PROVIDER

@@ -11,10 +11,11 @@ import requests
 
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
 from . import database
 from .names import RealNames
-from .proxy import Proxy, until
+from .proxy import Proxy
 from .results import litellm_version
 
 CREDENTIAL = "team"

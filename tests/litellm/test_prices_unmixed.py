@@ -15,8 +15,10 @@ from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model, nano, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support.entries import entries_of
+from tests.support.waiting import until
 
-from .proxy import Proxy, entries_of, until
+from .proxy import Proxy
 from .results import litellm_python, litellm_version
 from .test_rendering import price_of
 

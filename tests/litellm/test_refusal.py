@@ -16,8 +16,9 @@ import pytest
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
-from .proxy import OTHER, OWN, Answer, Both, Worker, until
+from .proxy import OTHER, OWN, Answer, Both, Worker
 
 P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"

@@ -18,8 +18,9 @@ from sidecar.service.sync import entries_for, run_once
 from sidecar.settings import Settings
 from tests.fakes.catalog import model, multiplier, nano, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
-from .proxy import CONFIG, Proxy, until
+from .proxy import CONFIG, Proxy
 
 BOUNDARIES = [100_000, 128_000, 200_000, 252_000, 272_000, 300_500]
 KINDS: dict[str, dict[str, Any]] = {

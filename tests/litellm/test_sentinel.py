@@ -13,8 +13,9 @@ import textwrap
 import pytest
 
 from sidecar.models.entries import PROVIDER
+from tests.support.waiting import until
 
-from .proxy import Proxy, until
+from .proxy import Proxy
 from .sentinel import LOOKUP, Sentinel
 
 P = PROVIDER

@@ -14,8 +14,9 @@ from sidecar.service.sync import run_once
 from sidecar.settings import Settings
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
-from .proxy import Proxy, until
+from .proxy import Proxy
 
 CATALOG = [
     model("claude-sonnet-4.6", endpoints=["/chat/completions", "/v1/messages"], billing=tiered(tier(300, 1500, 30))),

@@ -13,9 +13,11 @@ import pytest
 from sidecar.models.catalog import catalog_items
 from sidecar.settings import Settings
 from tests.fakes.copilot import MESSAGES, endpoints_of
+from tests.support.entries import entries_of
+from tests.support.waiting import until
 
 from .facts import expected_of
-from .proxy import OTHER, Proxy, Worker, entries_of, until
+from .proxy import OTHER, Proxy, Worker
 from .results import litellm_version
 
 # With the editor headers, which LiteLLM before 1.99 does not send of itself.

@@ -15,8 +15,9 @@ import pytest
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
+from tests.support.waiting import until
 
-from .proxy import OTHER, Answer, Both, Worker, until
+from .proxy import OTHER, Answer, Both, Worker
 
 P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"

@@ -15,8 +15,9 @@ from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.copilot import EMBEDDINGS, endpoints_of
 from tests.fakes.state import Recorded
+from tests.support.waiting import until
 
-from .proxy import Proxy, litellm_command, until
+from .proxy import Proxy, litellm_command
 
 pytestmark = pytest.mark.core
 

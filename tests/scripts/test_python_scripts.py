@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tests.scripts.conftest import TOKEN
+from tests.scripts.clone import TOKEN
 
 
 def models(path):

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.fakes.catalog import model
-from tests.scripts.conftest import ROOT, TOKEN
+from tests.scripts.clone import TOKEN
+from tests.support.paths import ROOT
 
 WORKFLOW = ROOT / "docs" / "examples" / "sync-models.yml"
 NIGHTLY = ROOT / ".github" / "workflows" / "litellm-nightly.yml"

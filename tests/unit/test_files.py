@@ -14,7 +14,8 @@ import pytest
 
 from sidecar.errors import StorageError
 from sidecar.files import read_file, remove_leftovers, replace_file
-from tests.unit.conftest import NOBODY, ROOT, files_under, unprivileged
+from tests.support.files import NOBODY, files_under, unprivileged
+from tests.support.paths import ROOT
 
 OLD, NEW = b"old\n" * 1000, b"new\n" * 3000
 

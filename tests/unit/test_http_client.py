@@ -18,7 +18,10 @@ from sidecar.errors import BadAnswer, LoginNeeded, Stopped, StorageError, Unreac
 from sidecar.http_client import Answer, retrying, send
 from sidecar.secret import Secret
 from tests.fakes.github import GitHub
-from tests.unit.conftest import USER, assert_no_secret, free_port, until
+from tests.support.github_paths import USER
+from tests.support.ports import free_port
+from tests.support.secrets import assert_no_secret
+from tests.support.waiting import Quick, until
 
 TOKEN = Secret("ghu_0123456789secret")
 
@@ -140,13 +143,12 @@ def test_dripping(monkeypatch, head):
 
         thread = threading.Thread(target=drip)
         thread.start()
-        guard = threading.Timer(5, stop.set)
+        guard = threading.Timer(60, stop.set)
         guard.start()
-        start = time.monotonic()
         try:
             with pytest.raises(Unreachable, match="longer than"):
                 send("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", headers={})
-            assert time.monotonic() - start < 3
+            assert not stop.is_set(), "it was the server that gave up"
         finally:
             stop.set()
             guard.cancel()
@@ -211,10 +213,10 @@ def test_retry_after(headers, seconds):
 def test_retry_after_in_the_future():
     """A date or a reset in the future is so many seconds away."""
     for headers in (
-        {"Retry-After": formatdate(time.time() + 100, usegmt=True)},
-        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time() + 100))},
+        {"Retry-After": formatdate(time.time() + 1000, usegmt=True)},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time() + 1000))},
     ):
-        assert 95 < Answer(403, CaseInsensitiveDict(headers)).retry_after() <= 100
+        assert 900 < Answer(403, CaseInsensitiveDict(headers)).retry_after() <= 1000
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -229,18 +231,6 @@ def test_any_retry_after(text):
     for headers in ({"Retry-After": text}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": text}):
         seconds = Answer(429, CaseInsensitiveDict(headers)).retry_after()
         assert seconds is None or 0 <= seconds <= 86_400
-
-
-class Quick(threading.Event):
-    """An event whose waits are noted and pass at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
 
 
 def attempts(error, event, succeed_at=99):
@@ -307,7 +297,7 @@ def test_stop_ends_a_wait_at_once(stop):
     start = time.monotonic()
     with pytest.raises(Stopped):
         retrying(call, stop)
-    assert counted == [1] and time.monotonic() - start < 2
+    assert counted == [1] and time.monotonic() - start < 15, "the wait went on to its end"
 
 
 def test_stopped_before_it_began(stop):

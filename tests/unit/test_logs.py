@@ -10,21 +10,10 @@ import pytest
 from sidecar.logs import configure
 from sidecar.secret import Secret
 
-
-@pytest.fixture
-def root():
-    """The root logger, put back as it was."""
-    logger = logging.getLogger()
-    before = logger.handlers[:], logger.level
-    yield logger
-    logger.handlers[:], level = before
-    logger.setLevel(level)
-
-
 HOSTILE = 'a\nb\x1b[31m"é\ud800'
 
 
-def test_json(root, capsys):
+def test_json(capsys):
     """Each record is one line of JSON with time, level, logger, message and what goes with it."""
     configure("INFO", as_json=True)
     logging.getLogger("sidecar.x").warning("hello %s", HOSTILE, extra={"models": 3, "added": ["a"]})
@@ -35,7 +24,7 @@ def test_json(root, capsys):
     assert (record["level"], record["logger"]) == ("WARNING", "sidecar.x") and "T" in record["time"]
 
 
-def test_plain(root, capsys):
+def test_plain(capsys):
     """Each record is one printable line."""
     configure("INFO", as_json=False)
     logging.getLogger("sidecar.x").warning("hello %s", HOSTILE, extra={"file": "/x\ny"})
@@ -44,7 +33,7 @@ def test_plain(root, capsys):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_defect(root, capsys, as_json):
+def test_defect(capsys, as_json):
     """A defect comes with its traceback, so that it can be reported."""
     configure("INFO", as_json=as_json)
     try:
@@ -57,7 +46,7 @@ def test_defect(root, capsys, as_json):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_secrets(root, capsys, as_json):
+def test_secrets(capsys, as_json):
     """A secret in a record does not show."""
     configure("INFO", as_json=as_json)
     logging.getLogger("sidecar.x").warning("token %s", Secret("verysecret"), extra={"token": Secret("verysecret")})
@@ -65,7 +54,7 @@ def test_secrets(root, capsys, as_json):
     assert "verysecret" not in err and "token" in err
 
 
-def test_level_and_handlers(root, capsys):
+def test_level_and_handlers(capsys):
     """The level holds for all; set up twice, a line still comes once; urllib3's chatter stays out."""
     configure("DEBUG", as_json=False)
     configure("DEBUG", as_json=False)

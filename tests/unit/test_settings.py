@@ -18,7 +18,7 @@ from sidecar.errors import UsageError
 from sidecar.parsers import ADDRESS
 from sidecar.secret import Secret
 from sidecar.settings import Settings, declarations, likely_typos
-from tests.unit.conftest import ROOT
+from tests.support.paths import ROOT
 
 WRONG = {
     "COPILOT_MODEL_SYNC_INTERVAL": "soon",

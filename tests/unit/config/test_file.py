@@ -23,9 +23,9 @@ from sidecar.config.edit import update_config
 from sidecar.config.file import config_diff, list_backups, restore_backup, sync_config
 from sidecar.errors import SidecarError, StorageError, UsageError
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
+from tests.support.paths import ROOT
 from tests.unit.corpus.configs import USUAL
 
-ROOT = Path(__file__).resolve().parents[3]
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, or give files away")
 
 

@@ -15,7 +15,7 @@ from sidecar.github.access_token import AccessToken, ensure_token_dir, find_acce
 from sidecar.litellm_hot_reload.exchange import JSON_FILE
 from sidecar.secret import Secret
 from sidecar.service.sync import fetch_catalog
-from tests.unit.conftest import unprivileged
+from tests.support.files import unprivileged
 
 PLAIN, JSON, ENVIRONMENT = "ghu_fromtheplainfile", "ghu_fromthejsonfile", "ghu_fromtheenvironment"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,7 @@ from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model
-from tests.litellm.proxy import entries_of
+from tests.support.entries import entries_of
 
 
 class RouterOfTheFuture:
@@ -61,7 +62,7 @@ def test_a_long_change_is_divided():
 
     async def turns(worked: float) -> int:
         count, slices = 0, Slices()
-        slices._began -= worked
+        slices._began = time.monotonic() - worked
 
         async def tick() -> None:
             nonlocal count
@@ -74,7 +75,7 @@ def test_a_long_change_is_divided():
         ticking.cancel()
         return count
 
-    assert asyncio.run(turns(0.0)) == 0
+    assert asyncio.run(turns(-60.0)) == 0
     assert asyncio.run(turns(10 * SLICE)) > 10
 
 

@@ -16,61 +16,11 @@ from sidecar.litellm_hot_reload import models_file as hook
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, PROVIDER
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import demo_catalog, model
-from tests.litellm.proxy import entries_of
+from tests.support.entries import ID, USELESS, entries_of, entry_text
 
 P = PROVIDER
 GOOD = models_file_bytes(entries_of([model("good")]))
 GOOD_ID = MANAGED_PREFIX + "good"
-
-
-def entry(name: str = "gpt-4o", **changes: Any) -> str:
-    """A models file of one managed entry; ``changes`` replace parts of it, as YAML."""
-    parts = {
-        "model_name": P + name,
-        "litellm_params": f"{{model: {P}{name}}}",
-        "model_info": f"{{id: {MANAGED_PREFIX}{name}, mode: chat}}",
-        **changes,
-    }
-    return "model_list:\n- " + "\n  ".join(f"{key}: {value}" for key, value in parts.items()) + "\n"
-
-
-ID = f"id: {MANAGED_PREFIX}gpt-4o"
-USELESS = {
-    "garbage": b"\x00\xff{]: not yaml",
-    "half": models_file_bytes(entries_of([model("gpt-4o")]))[:700],
-    "binary": os.urandom(2000),
-    "nothing": b"",
-    "a list": b"[1, 2]",
-    "no model_list": b"models: []\n",
-    "null": b"model_list: null\n",
-    "number": b"model_list: 17\n",
-    "text entries": b"model_list: [gpt-4o]\n",
-    "no params": entry(litellm_params="null").encode(),
-    "params a list": entry(litellm_params="[1]").encode(),
-    "no id": entry(model_info="{mode: chat}").encode(),
-    "someone else's id": entry(model_info="{id: mine}").encode(),
-    "another provider": entry(litellm_params="{model: openai/gpt-4o}").encode(),
-    "model a number": entry(litellm_params="{model: 5}").encode(),
-    "name a number": entry(model_name="5").encode(),
-    "python object": entry(model_info=f"{{{ID}, x: !!python/object/apply:os.system [exit]}}").encode(),
-    "not a number": entry(model_info=f"{{{ID}, input_cost_per_token: .nan}}").encode(),
-    "infinite": entry(model_info=f"{{{ID}, max_tokens: 1.0e+400}}").encode(),
-    "huge": entry(model_info=f"{{{ID}, max_tokens: {'9' * 5000}}}").encode(),
-    "price a text": entry(model_info=f"{{{ID}, input_cost_per_token: cheap}}").encode(),
-    "limit a text": entry(model_info=f"{{{ID}, max_input_tokens: many}}").encode(),
-    "limit a list": entry(model_info=f"{{{ID}, max_input_tokens: [1]}}").encode(),
-    "mode a list": entry(model_info=f"{{{ID}, mode: [chat]}}").encode(),
-    "headers a number": entry(litellm_params=f"{{model: {P}gpt-4o, extra_headers: 5}}").encode(),
-    "no such truth": entry(model_info=f"{{{ID}, preview: !!bool maybe}}").encode(),
-    "no such time": entry(model_info=f"{{{ID}, at: !!timestamp never}}").encode(),
-    "no such day": entry(model_info=f"{{{ID}, at: 2027-02-31}}").encode(),
-    "bytes": entry(model_info=f"{{{ID}, at: !!binary aGVsbG8=}}").encode(),
-    "wildcard": entry(name="*").encode(),
-    "deep": b"model_list: " + b"[" * 5000,
-    "bomb": b"a: &a [x,x,x,x,x,x,x,x]\n"
-    + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % (n + 1, n + 1, *[n] * 8) for n in range(97, 108))
-    + entry(model_info=f"{{{ID}, x: *l}}").encode(),
-}
 
 
 @pytest.fixture
@@ -91,9 +41,9 @@ def put(models: hook.ModelsFile, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("what", USELESS)
-def test_a_useless_file_leaves_what_was_known(what, models, caplog):
+def test_a_useless_file_leaves_what_was_known(what, models, caplog, monkeypatch):
     """It is said in one line, not once per look, and the next good file counts."""
-    hook.log.propagate = True
+    monkeypatch.setattr(hook.log, "propagate", True)
     with caplog.at_level(logging.INFO, logger=hook.log.name):
         put(models, USELESS[what])
         models.refresh()
@@ -118,8 +68,8 @@ def test_what_the_sidecar_renders_is_understood_whole(models):
 
 def test_dates_become_text_and_the_last_of_two_equal_ids_counts(models):
     """Both are harmless, so neither spoils the file."""
-    dated = entry(model_info=f"{{{ID}, deprecation_date: 2027-01-31, at: 2027-01-31 10:00:00}}")
-    put(models, (dated + entry(model_name=P + "second").removeprefix("model_list:\n")).encode())
+    dated = entry_text(model_info=f"{{{ID}, deprecation_date: 2027-01-31, at: 2027-01-31 10:00:00}}")
+    put(models, (dated + entry_text(model_name=P + "second").removeprefix("model_list:\n")).encode())
     assert [item["model_name"] for item in models.wanted.values()] == [P + "second"]
     put(models, dated.encode())
     info = models.wanted[MANAGED_PREFIX + "gpt-4o"]["model_info"]
@@ -143,7 +93,7 @@ entries = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
 def test_no_bytes_raise(models, data):
     """Reading never raises and never forgets."""
@@ -151,7 +101,7 @@ def test_no_bytes_raise(models, data):
     assert set(models.wanted) == {GOOD_ID}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(entries, max_size=2))
 def test_no_entries_raise(models, items):
     """Entries of any shape are either of use to LiteLLM or refused."""

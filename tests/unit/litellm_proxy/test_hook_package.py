@@ -16,7 +16,8 @@ import pytest
 from sidecar.errors import StorageError
 from sidecar.litellm_proxy import hook_package
 from sidecar.litellm_proxy.hook_package import PACKAGE, SOURCE, install_hook
-from tests.unit.conftest import files_under, unprivileged
+from tests.support.files import files_under, unprivileged
+from tests.support.waiting import until
 
 MODULES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))
 
@@ -91,9 +92,7 @@ for _ in range(300):
 print("missing", missing)
 """
     try:
-        end = time.monotonic() + 10
-        while not (shared / PACKAGE).exists():
-            assert time.monotonic() < end
+        until((shared / PACKAGE).exists)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     finally:
         stop.set()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,40 +21,19 @@ from sidecar.settings import Settings
 from sidecar.targets.base import Built, Synced
 from sidecar.user_command import run_user_command
 from tests.fakes.catalog import model
-from tests.unit.conftest import until
+from tests.support.http_server import HttpServer
+from tests.support.waiting import until
 
 CHANGE = Change(added=("new",), removed=("old",))
 
 
-class Hook(http.server.ThreadingHTTPServer):
+class Hook(HttpServer):
     """Takes posts; ``answers`` are the statuses of the first ones."""
 
     def __init__(self, answers=(), headers=()):
-        hook, self.answers, self.bodies = self, list(answers), []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                hook.bodies.append(
-                    (dict(self.headers), json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                )
-                self.send_response(hook.answers.pop(0) if hook.answers else 200)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/secret-path"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
+        self.answers, self.headers = list(answers), dict(headers)
+        super().__init__(lambda _: (self.answers.pop(0) if self.answers else 200, self.headers, None))
+        self.url += "/secret-path"
 
 
 def synced(bench, change=CHANGE, models=7):
@@ -111,7 +91,7 @@ def test_command_time_limit(stop):
     """A command that takes too long is ended, with what it started."""
     began = time.monotonic()
     assert "took longer" in run_user_command("sh -c 'sleep 60 & wait'", b"", stop, limit=0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60, "what it started went on to its end"
 
 
 def test_command_interrupted(stop):
@@ -121,11 +101,10 @@ def test_command_interrupted(stop):
         run_user_command("sleep 60", b"", stop)
 
 
-def test_command_leaves_a_service_running(stop):
+def test_command_leaves_a_service_running(stop, tmp_path):
     """A command may start something that goes on; it is not waited for."""
-    began = time.monotonic()
-    assert run_user_command("sh -c 'sleep 3 & exit 0'", b"", stop) == ""
-    assert time.monotonic() - began < 2
+    assert run_user_command(f"sh -c 'sleep 300 & echo $! >{tmp_path}/pid'", b"", stop) == ""
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)  # ProcessLookupError, had it ended
 
 
 def test_command_has_no_access_token(monkeypatch, stop, tmp_path):
@@ -145,18 +124,17 @@ def test_url_is_retried(bench, stop):
             synced(bench),
             stop,
         )
-    assert len(hook.bodies) == 3
-    headers, body = hook.bodies[-1]
-    assert body["added"] == ["new"] and "authorization" not in {name.lower() for name in headers}
+    assert [request.method for request in hook.requests] == ["POST"] * 3
+    assert json.loads(hook.requests[-1].body)["added"] == ["new"] and "authorization" not in hook.requests[-1].headers
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (500, 3), (302, 3)])
 def test_url_refuses(bench, stop, status, times):
     """Retries are bounded, a redirect is not followed, and the address is in no message: it may hold a secret."""
-    with Hook([status] * 9, [("Location", "/elsewhere"), ("Retry-After", "0")]) as hook:
+    with Hook([status] * 9, {"Location": "/elsewhere", "Retry-After": "0"}) as hook:
         with pytest.raises(LiteLLMError) as caught:
             notify_change(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
-        assert len(hook.bodies) == times
+        assert len(hook.requests) == times
     assert "secret-path" not in str(caught.value)
 
 
@@ -188,7 +166,7 @@ def master(tmp_path):
         yield process, pidfile, tmp_path / "gunicorn.log"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_gunicorn_master_reloads(master, bench, stop):

@@ -8,7 +8,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from sidecar.models.table import models_document, models_table
 from sidecar.settings import Settings
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 MODELS, _ = parse_models(
     [
         model(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
-
 import pytest
 import yaml
+
+from tests.support.http_server import HttpServer
 
 TOKEN = "ghu_" + "a" * 32 + "wxyz"
 
@@ -36,38 +34,20 @@ HOOK = {
 }
 
 
-class LiteLLM(http.server.ThreadingHTTPServer):
+class LiteLLM(HttpServer):
     """Answers as LiteLLM does to what doctor asks."""
 
     def __init__(self, entries, key="sk-right"):
-        self.hook = dict(HOOK)
-        about_hook = self.hook
+        self.hook, self.entries, self.key = dict(HOOK), entries, key
+        super().__init__(self.answer)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                closed = self.path in ("/model/info", "/copilot_hook")
-                allowed = not closed or self.headers.get("Authorization") == f"Bearer {key}"
-                found = about_hook or self.path != "/copilot_hook"
-                said = about_hook if self.path == "/copilot_hook" else {"data": entries}
-                body = json.dumps(said if allowed else {"error": "no"}).encode()
-                self.send_response(404 if not found else 200 if allowed else 401)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
+    def answer(self, request):
+        if request.path == "/copilot_hook" and not self.hook:
+            return 404, {}, {}
+        closed = request.path in ("/model/info", "/copilot_hook")
+        if closed and request.headers.get("authorization") != f"Bearer {self.key}":
+            return 401, {}, {"error": "no"}
+        return 200, {}, self.hook if request.path == "/copilot_hook" else {"data": self.entries}
 
 
 @pytest.fixture

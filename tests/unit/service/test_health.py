@@ -12,7 +12,8 @@ import requests
 
 from sidecar.errors import UsageError
 from sidecar.service.health import Status, check, serve
-from tests.unit.conftest import free_port, until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 LINE = re.compile(r'([a-z_]+)(?:\{([a-z_]+)="([^"\\\n]*)"\})? (\d+(?:\.\d+)?)')
 
@@ -42,7 +43,7 @@ def port(status):
 
 
 def code(port, path):
-    return requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code
+    return requests.get(f"http://127.0.0.1:{port}{path}", timeout=60).status_code
 
 
 def parse(text):
@@ -106,7 +107,7 @@ def test_metrics(status, port):
     status.succeeded(12, changed=True)
     status.succeeded(13, changed=False)
     status.failed("Unreachable")
-    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
+    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60)
     values = parse(answer.text)
     assert values["copilot_sync_total", "success"] == 2 and values["copilot_sync_total", "Unreachable"] == 1
     assert values["copilot_publish_total", None] == 1 and values["copilot_models", None] == 13
@@ -117,7 +118,7 @@ def test_metrics(status, port):
 def test_other_paths(port):
     """Anything else is not found, and other methods are not known."""
     assert code(port, "/") == 404 and code(port, "/livez/../metrics%0a") == 404
-    assert requests.post(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 501
+    assert requests.post(f"http://127.0.0.1:{port}/livez", timeout=60).status_code == 501
 
 
 def test_port_taken(status, port):
@@ -180,4 +181,4 @@ def test_both_address_families(status, port):
     """Probes come over IPv4 or IPv6."""
     status.beat(60)
     for host in ("127.0.0.1", "[::1]"):
-        assert requests.get(f"http://{host}:{port}/livez", timeout=5).status_code == 200
+        assert requests.get(f"http://{host}:{port}/livez", timeout=60).status_code == 200

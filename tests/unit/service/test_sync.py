@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import stat
-import threading
 
 import pytest
 import yaml
@@ -15,16 +14,11 @@ from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, 
 from sidecar.models.absences import absences_file
 from sidecar.service.sync import run_once
 from tests.fakes.catalog import demo_catalog, model
-from tests.unit.conftest import EXCHANGE, MODELS, files_under
+from tests.support.files import files_under
+from tests.support.github_paths import EXCHANGE, MODELS
+from tests.support.waiting import Quick
 
 A, B, C = model("a"), model("b"), model("c")
-
-
-class Quick(threading.Event):
-    """A stop event whose waits pass at once, so that retries take no time."""
-
-    def wait(self, timeout=None):
-        return self.is_set()
 
 
 def run(bench, **changes):
@@ -97,7 +91,8 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(str(value)[:20] for value in fault.values()))
 def test_failures_change_nothing(synced, monkeypatch, hop, fault):
     """Whatever goes wrong on either hop, the last good file stays untouched, requests are few, and it heals."""
-    monkeypatch.setattr("sidecar.http_client.READ_TIMEOUT", 0.05)
+    if fault.get("how") == "hang":
+        monkeypatch.setattr("sidecar.http_client.READ_TIMEOUT", 0.05)
     synced.gh.set_catalog([C])
     synced.gh.fail(hop, **fault)
     before = state(synced.shared)

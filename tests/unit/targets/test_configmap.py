@@ -9,7 +9,6 @@ import base64
 import contextlib
 import copy
 import datetime
-import http.server
 import ipaddress
 import json
 import ssl
@@ -37,87 +36,50 @@ from sidecar.targets.base import Built
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.targets.models_file import entries_in
 from tests.fakes.catalog import model
+from tests.support.entries import managed_entry
+from tests.support.http_server import HttpServer
+from tests.support.waiting import Quick
 
 TOKEN = "sa-token-one"
 
 
-def entry(name: str, size: int = 0) -> dict:
-    info = {"id": MANAGED_PREFIX + name, "note": "x" * size}
-    return {
-        "model_name": f"github_copilot/{name}",
-        "litellm_params": {"model": f"github_copilot/{name}"},
-        "model_info": info,
-    }
-
-
 def always(*names: str, remembered: bytes = b"memory\n"):
-    return lambda stored: Built([entry(name) for name in names], remembered)
+    return lambda stored: Built([managed_entry(name) for name in names], remembered)
 
 
-class ApiServer:
+class ApiServer(HttpServer):
     """One ConfigMap over TLS. ``faults`` are answered first, in order: ``(status, headers)`` or a word."""
 
     def __init__(self, directory):
         self.object = {"metadata": {"name": "copilot-models", "namespace": "llm", "resourceVersion": "1"}}
-        self.tokens, self.faults, self.requests = {TOKEN}, [], []
+        self.tokens, self.faults = {TOKEN}, []
         self.before_patch = lambda: None
-        outer = self
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(directory / "server.pem")
+        super().__init__(self.answer, tls)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, request):
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, tuple):
+            return fault[0], fault[1], {"kind": "Status"}
+        if fault == "close":
+            return None
+        status, found = self.handle(request)
+        if fault == "lost":
+            return None
+        return status, {}, ["no", "ConfigMap"] if fault == "garbage" else found
 
-            def do_GET(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                fault = outer.faults.pop(0) if outer.faults else None
-                if isinstance(fault, tuple):
-                    return self.answer(fault[0], {"kind": "Status"}, fault[1])
-                if fault == "close":
-                    return self.drop()
-                status, found = outer.handle(self.command, self.path, self.headers, body)
-                if fault == "lost":
-                    return self.drop()
-                if fault == "garbage":
-                    found = ["no", "ConfigMap"]
-                return self.answer(status, found, {})
-
-            do_PATCH = do_PUT = do_POST = do_DELETE = do_GET
-
-            def drop(self):
-                self.close_connection = True
-                self.connection.close()
-
-            def answer(self, status, content, headers):
-                data = json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(data))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "server.pem")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def handle(self, method, path, headers, body):
-        if headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
+    def handle(self, request):
+        if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return 401, {}
-        if not path.startswith("/api/v1/namespaces/llm/configmaps/copilot-models"):
+        if not request.path.startswith("/api/v1/namespaces/llm/configmaps/copilot-models"):
             return 404, {}
-        if method == "GET":
+        if request.method == "GET":
             return 200, copy.deepcopy(self.object)
-        assert method == "PATCH"
-        assert headers["Content-Type"] == "application/merge-patch+json"
+        assert request.method == "PATCH"
+        assert request.headers["content-type"] == "application/merge-patch+json"
         self.before_patch()
-        patch = json.loads(body)
+        patch = json.loads(request.body)
         if patch["metadata"].pop("resourceVersion") != self.object["metadata"]["resourceVersion"]:
             return 409, {}
         self.write(**{key: value for key, value in patch.items() if key != "metadata"})
@@ -129,7 +91,7 @@ class ApiServer:
         self.object["metadata"]["resourceVersion"] += "1"
 
     def count(self, method):
-        return sum(request[0] == method for request in self.requests)
+        return sum(request.method == method for request in self.requests)
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +123,8 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def api(certificate):
-    api = ApiServer(certificate)
-    yield api
-    api.server.shutdown()
-    api.server.server_close()
+    with ApiServer(certificate) as api:
+        yield api
 
 
 @pytest.fixture
@@ -189,23 +149,24 @@ def test_first_write_then_nothing_while_nothing_changes(api, target, stop):
     assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"memory\n"
     assert target.update(always("b", "a"), stop).change is None
     assert (api.count("GET"), api.count("PATCH")) == (2, 1)
-    assert [path.partition("?")[2] for method, path, _, _ in api.requests if method == "PATCH"] == [
+    assert [request.path.partition("?")[2] for request in api.requests if request.method == "PATCH"] == [
         "fieldManager=copilot-model-sync"
     ]
 
 
 def test_the_token_goes_out_only_as_a_header(api, target, stop):
     target.update(always("a"), stop)
-    for _, path, headers, body in api.requests:
-        assert headers["authorization"] == f"Bearer {TOKEN}"
-        assert TOKEN not in path
-        assert TOKEN.encode() not in body
+    assert len(api.requests) == 2
+    for request in api.requests:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        assert TOKEN not in request.path
+        assert TOKEN.encode() not in request.body
 
 
 def test_only_the_memory_is_sent_when_only_it_changed(api, target, stop):
     target.update(always("a"), stop)
     assert target.update(always("a", remembered=b"other\n"), stop).change is None
-    assert "data" not in json.loads(api.requests[-1][3])
+    assert "data" not in json.loads(api.requests[-1].body)
     assert configmap._unpack(api.object["binaryData"][ABSENCES_KEY]) == b"other\n"
 
 
@@ -225,7 +186,7 @@ def test_a_conflict_starts_again_from_what_the_other_wrote(api, target, stop):
 
     def make(stored):
         seen.append(stored)
-        return Built([entry("a")], (stored or b"") + b"mine\n")
+        return Built([managed_entry("a")], (stored or b"") + b"mine\n")
 
     api.before_patch = other
     target.update(make, stop)
@@ -238,7 +199,7 @@ def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
 
     def make(stored):
         made.append(stored)
-        return Built([entry("a")], b"%d\n" % (int(stored or b"0") + 1))
+        return Built([managed_entry("a")], b"%d\n" % (int(stored or b"0") + 1))
 
     api.faults = [None, "lost"]
     assert target.update(make, stop).change == Change(added=("github_copilot/a",))
@@ -261,11 +222,11 @@ def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target, s
     assert target.update(always("a"), stop).change
 
 
-def test_429_waits_as_long_as_it_is_asked_to(api, target, stop):
-    api.faults = [(429, {"Retry-After": "1"}), None, (429, {"Retry-After": "1"})]
-    began = time.monotonic()
+def test_429_waits_as_long_as_it_is_asked_to(api, target):
+    api.faults = [(429, {"Retry-After": "7"}), None, (429, {"Retry-After": "9"})]
+    stop = Quick()
     assert target.update(always("a"), stop).change
-    assert 2.0 <= time.monotonic() - began < 10
+    assert stop.waits == [7, 9]
     assert (api.count("GET"), api.count("PATCH")) == (3, 2)
 
 
@@ -280,11 +241,10 @@ def test_429_for_a_long_time_is_left_to_the_next_run(api, target, stop):
 @pytest.mark.parametrize(("faults", "error"), [([(500, {})] * 99, BadAnswer), (["close"] * 99, Unreachable)])
 def test_it_ends_some_time(api, target, stop, monkeypatch, faults, error):
     monkeypatch.setattr(configmap, "RETRY_DEADLINE", 1.0)
-    api.faults = faults
-    began = time.monotonic()
+    api.faults = list(faults)
     with pytest.raises(error):
         target.update(always("a"), stop)
-    assert time.monotonic() - began < 8
+    assert len(api.faults) > 50, "it would have gone on"
     assert "data" not in api.object
 
 
@@ -294,7 +254,7 @@ def test_a_signal_ends_the_wait(api, target, stop):
     began = time.monotonic()
     with pytest.raises(Stopped):
         target.update(always("a"), stop)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25, "the wait went on to its end"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +273,7 @@ def test_a_rotated_token_is_read_again(api, target, stop, account):
     api.tokens = {"sa-token-two"}
     threading.Timer(0.4, lambda: (account / "token").write_text("sa-token-two")).start()
     assert target.update(always("a", "b"), stop).change
-    assert any(request[2]["authorization"] == "Bearer sa-token-two" for request in api.requests)
+    assert any(request.headers["authorization"] == "Bearer sa-token-two" for request in api.requests)
 
 
 def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop, monkeypatch, tmp_path):
@@ -327,7 +287,7 @@ def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop
 def test_too_large_is_said_before_anything_is_sent(api, target, stop):
     api.write(data={KEY: "old", "other": "y" * 1000})
     with pytest.raises(StorageError, match=f"limited to {MAX_BYTES}") as caught:
-        target.update(lambda _: Built([entry("a", MAX_BYTES - 900)], b"m"), stop)
+        target.update(lambda _: Built([managed_entry("a", note="x" * (MAX_BYTES - 900))], b"m"), stop)
     assert "COPILOT_MODELS_INCLUDE" in caught.value.hint
     assert api.count("PATCH") == 0
     assert api.object["data"][KEY] == "old"
@@ -340,7 +300,7 @@ CUT_SHORT = base64.b64encode(configmap.gzip.compress(b"x" * 99, mtime=0)[:-9]).d
 def test_a_damaged_memory_counts_as_damaged(api, target, stop, damaged):
     api.write(binaryData={ABSENCES_KEY: damaged})
     seen = []
-    target.update(lambda stored: (seen.append(stored), Built([entry("a")], b"new\n"))[1], stop)
+    target.update(lambda stored: (seen.append(stored), Built([managed_entry("a")], b"new\n"))[1], stop)
     assert seen == [b""]
     assert load_absences(b"") is None
 

@@ -14,7 +14,7 @@ from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
 from sidecar.targets.models_file import Change, models_file_bytes, publish_models, verify_models_file
 from tests.fakes.catalog import model
-from tests.unit.conftest import files_under, unprivileged
+from tests.support.files import files_under, unprivileged
 
 SETTINGS = Settings()
 A, B = model("a"), model("b")

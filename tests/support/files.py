@@ -1,0 +1,32 @@
+"""What is on the disk, and who may touch it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+NOBODY = 65534
+
+
+def files_under(directory: Path) -> dict[str, bytes]:
+    """The content of every file in a directory by its relative path; the token directory is left out."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and "tokens" not in path.parts
+    }
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """As root, file permissions hold nobody back: be nobody for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

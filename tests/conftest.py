@@ -11,8 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 # LiteLLM would ask the network for its price list as soon as a test module imports it.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-# One engine and one cluster: their tests stay with one worker each.
-SHARED = ("tests/containers/", "tests/k8s/")
+# What is there once, or started once, for all tests of a directory: they stay with one worker.
+SHARED = ("tests/containers/", "tests/k8s/", "tests/litellm/workers/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes docs/compatibility.md: what the tests showed of each LiteLLM version, and what they measured.
 
-scripts/compatibility.py           write the page from build/compatibility/*.json, which scripts/test.sh leaves there
+scripts/compatibility.py           write the page from build/compatibility/*.jsonl, which scripts/test.sh leaves there
 scripts/compatibility.py --check   end with 1 unless the page names exactly the versions of the list
 --results DIR, --output FILE       other places
 
@@ -84,16 +84,26 @@ class Run:
     notes: list[str] = field(default_factory=list)
 
 
+def verdict(seen: set[str]) -> str:
+    """One failure counts more than any success, and a success more than what was skipped."""
+    return next(outcome for outcome in ("failed", "passed", "skipped") if outcome in seen)
+
+
 def load(directory: Path) -> dict[str, Run]:
-    """The runs whose results are in ``directory``, by version."""
+    """The runs whose results are in ``directory``, by version: a file each, with a line for each part of the run."""
     found = {}
-    for file in sorted(directory.glob("*.json")):
-        result: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        number = result["litellm"]
-        figures = {name: f"{value:.4g}" for name, value in result["figures"].items()}
-        figures |= {"tests": result["tests"], "minutes": f"{result['seconds'] / 60:.1f}"}
-        notes = [f"{number}, {name}: {reason}" for name, reason in result["reasons"].items()]
-        found[number] = Run({name: SIGNS[seen] for name, seen in result["features"].items()}, figures, notes)
+    for file in sorted(directory.glob("*.jsonl")):
+        parts: list[dict[str, Any]] = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        number, seen, measured, notes = parts[0]["litellm"], dict[str, set[str]](), dict[str, float](), list[str]()
+        for part in parts:
+            for name, outcome in part["features"].items():
+                seen.setdefault(name, set()).add(outcome)
+            for name, value in part["figures"].items():
+                measured[name] = max(value, measured.get(name, value))
+            notes += [f"{number}, {name}: {reason}" for name, reason in part["reasons"].items()]
+        figures = {name: f"{value:.4g}" for name, value in measured.items()}
+        figures |= {"tests": parts[0]["tests"], "minutes": f"{sum(part['seconds'] for part in parts) / 60:.1f}"}
+        found[number] = Run({name: SIGNS[verdict(outcomes)] for name, outcomes in seen.items()}, figures, notes)
     return found
 
 

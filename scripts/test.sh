@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Runs all checks and tests: scripts/test.sh [--litellm VERSION] [--core] [pytest arguments]
+# Runs checks and tests: scripts/test.sh [--all] [--litellm VERSION] [--core] [pytest arguments]
 #
-# Without arguments: all checks, and all tests, with the newest LiteLLM of requirements-litellm/versions.txt. With
-# --litellm: tests/litellm on that version (`lock_litellm.sh VERSION` first, if it has no lock yet). With --core: only
-# what has to hold on every version, two minutes or so. Each version has an environment of its own,
-# .venv-litellm-VERSION (or COPILOT_TEST_VENV). Needs Python 3.11 or newer with venv; no root. The container tests use
-# the Docker engine that is there and say why they are skipped where there is none; with CI=true that is a failure.
-# Runs of a version as a whole leave in build/compatibility what scripts/compatibility.py makes a page of.
+# Without arguments: all checks, and the tests that need neither engine nor cluster, of LiteLLM what has to hold on every
+# version; three minutes or so. With --all: all checks and all tests, also those that measure under load. Both with the
+# newest LiteLLM of requirements-litellm/versions.txt. With --litellm: tests/litellm on that version (`lock_litellm.sh
+# VERSION` first, if it has no lock yet). With --core: only what has to hold on every version. Each version has an
+# environment of its own, .venv-litellm-VERSION (or COPILOT_TEST_VENV). Needs Python 3.11 or newer with venv; no root.
+# The container tests use the Docker engine that is there and say why they are skipped where there is none; with CI=true
+# that is a failure. Tests run beside one another, in COPILOT_TEST_WORKERS processes, but for those marked `alone`, which
+# come last; pytest arguments that are given here are followed as they stand. Runs of a version as a whole leave in
+# build/compatibility what scripts/compatibility.py makes a page of.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/_uv.sh
 . scripts/_uv.sh
 
-everything=$([ $# -eq 0 ] && echo yes || true)
-version='' core=''
+checks=$([ $# -eq 0 ] && echo yes || true)
+all='' version='' core=''
 while [ $# -gt 0 ]; do
   case $1 in
+    --all) all=yes checks=yes && shift ;;
     --litellm) version=${2:?--litellm needs a version, like 1.108.14} && shift 2 ;;
     --litellm=*) version=${1#*=} && shift ;;
     --core) core=yes && shift ;;
@@ -23,7 +27,6 @@ while [ $# -gt 0 ]; do
   esac
 done
 whole=$([ $# -eq 0 ] && echo yes || true)
-if [ -n "$core" ]; then set -- -m core "$@"; fi
 if [ -n "$version$core" ]; then
   # tests/litellm, unless the arguments name tests.
   named=''
@@ -54,7 +57,7 @@ fi
 export PATH="$PWD/$venv/bin:$PATH"
 [ "${venv#/}" = "$venv" ] || export PATH="$venv/bin:$PATH"
 
-if [ -n "$everything" ]; then
+if [ -n "$checks" ]; then
   echo "== checks"
   ruff check .
   ruff format --check .
@@ -64,6 +67,21 @@ if [ -n "$everything" ]; then
   git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
 fi
 
-if [ -n "$whole" ]; then export COPILOT_TEST_RESULTS=${COPILOT_TEST_RESULTS-$PWD/build/compatibility}; fi
 echo "== tests with LiteLLM $version"
-exec "$python" -m pytest "$@"
+if [ -z "$whole" ]; then
+  [ -z "$core" ] || set -- -m core "$@"
+  exec "$python" -m pytest "$@"
+fi
+
+workers=${COPILOT_TEST_WORKERS:-$(($(getconf _NPROCESSORS_ONLN) + 1))} # one more, because much of it is waiting
+set -- --durations=15 "$@"
+if [ -n "$checks" ] && [ -z "$all" ]; then
+  exec "$python" -m pytest -n "$workers" -m "(core or not litellm) and not (alone or containers or cluster)" "$@"
+fi
+export COPILOT_TEST_RESULTS=${COPILOT_TEST_RESULTS:-$PWD/build/compatibility}
+rm -f "$COPILOT_TEST_RESULTS/$version.jsonl"
+code=0
+"$python" -m pytest -n "$workers" -m "${core:+core and }not alone" "$@" || code=$?
+echo "== those that measure, one by one"
+"$python" -m pytest -m "${core:+core and }alone" "$@" || code=$?
+exit "$code"

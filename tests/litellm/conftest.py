@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.github import GitHub
 
+from . import results
 from .proxy import Proxy
 from .results import pytest_configure, record_figure  # noqa: F401  # hooks and fixtures are found by name here
 
@@ -21,6 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.litellm)
+    results.pytest_collection_modifyitems(items)
 
 
 @pytest.fixture(scope="module")

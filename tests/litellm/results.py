@@ -1,8 +1,8 @@
 """Records what a test run shows of a LiteLLM version, for the table in docs/compatibility.md.
 
 A test says with ``@pytest.mark.feature("follows")`` what it stands for, and with the fixture ``record_figure`` what it
-measured. At the end of a run with COPILOT_TEST_RESULTS set, a directory, both are in VERSION.json there;
-scripts/compatibility.py makes the page of these files.
+measured. At the end of a run with COPILOT_TEST_RESULTS set, a directory, a line with both is added to VERSION.jsonl
+there; scripts/compatibility.py makes the page of these files.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scripts.compatibility import FEATURES
+from scripts.compatibility import FEATURES, verdict
 
 from .proxy import litellm_command
 
-PLUGIN = "litellm-results"
+FEATURE, FIGURE = "feature", "figure"
 
 
 def litellm_python() -> str:
@@ -41,35 +40,23 @@ def litellm_version() -> str:
 
 
 class Results:
-    """Collects outcomes and figures while the tests run, and writes them at the end."""
+    """Collects outcomes and figures from the reports, also from those of other processes, and adds them at the end."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory, self.began = directory, time.monotonic()
         self.outcomes: dict[str, set[str]] = {}
         self.reasons: dict[str, str] = {}
         self.figures: dict[str, float] = {}
 
-    def record(self, name: str, value: float) -> None:
-        """Of several values under one name the greatest counts."""
-        self.figures[name] = max(value, self.figures.get(name, value))
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """A feature that the table does not have is a slip of the pen."""
-        for item in items:
-            for mark in item.iter_markers("feature"):
-                unknown = set(mark.args) - set(FEATURES)
-                if unknown or not mark.args:
-                    known = ", ".join(FEATURES)
-                    raise pytest.UsageError(f"{item.nodeid}: feature {unknown or '?'} is none of {known}")
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
-        report: pytest.TestReport = yield
-        if report.when == "call" or not report.passed:
-            for mark in item.iter_markers("feature"):
-                for feature in mark.args:
-                    self._outcome(feature, report)
-        return report
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.passed:
+            return
+        for name, value in report.user_properties:
+            if name == FEATURE:
+                self._outcome(str(value), report)
+            if name == FIGURE:
+                figure, number = value
+                self.figures[figure] = max(number, self.figures.get(figure, number))
 
     def _outcome(self, feature: str, report: pytest.TestReport) -> None:
         """An expected failure is a failure here: the feature is not there."""
@@ -81,35 +68,41 @@ class Results:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """A run that was broken off, or that nothing was marked in, leaves nothing."""
-        if self.directory is None or exitstatus > pytest.ExitCode.TESTS_FAILED or not (self.outcomes or self.figures):
+        if exitstatus > pytest.ExitCode.TESTS_FAILED or not (self.outcomes or self.figures):
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         found = {
             "litellm": litellm_version(),
             "python": sys.version.split()[0],
-            "tests": "core" if session.config.option.markexpr == "core" else "all",
+            "tests": "core" if session.config.option.markexpr.startswith("core") else "all",
             "seconds": round(time.monotonic() - self.began),
-            "features": {name: self._verdict(seen) for name, seen in self.outcomes.items()},
+            "features": {name: verdict(seen) for name, seen in self.outcomes.items()},
             "reasons": self.reasons,
             "figures": self.figures,
         }
-        (self.directory / f"{found['litellm']}.json").write_text(json.dumps(found, indent=1) + "\n")
+        with (self.directory / f"{found['litellm']}.jsonl").open("a") as file:
+            file.write(json.dumps(found) + "\n")
 
-    @staticmethod
-    def _verdict(seen: set[str]) -> str:
-        """One failure counts more than any success, and a success more than what was skipped."""
-        return next(outcome for outcome in ("failed", "passed", "skipped") if outcome in seen)
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A feature that the table does not have is a slip of the pen."""
+    for item in items:
+        for mark in item.iter_markers("feature"):
+            unknown = set(mark.args) - set(FEATURES)
+            if unknown or not mark.args:
+                known = ", ".join(FEATURES)
+                raise pytest.UsageError(f"{item.nodeid}: feature {unknown or '?'} is none of {known}")
+            item.user_properties += [(FEATURE, feature) for feature in mark.args]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "feature(name, …): what the test stands for in docs/compatibility.md")
     directory = os.environ.get("COPILOT_TEST_RESULTS")
-    config.pluginmanager.register(Results(Path(directory) if directory else None), PLUGIN)
+    if directory and not hasattr(config, "workerinput"):  # with -n, the process that has everybody's reports
+        config.pluginmanager.register(Results(Path(directory)))
 
 
 @pytest.fixture
-def record_figure(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+def record_figure(record_property: Callable[[str, object], None]) -> Callable[[str, float], None]:
     """``record_figure("longest silence, ms", 41)``: a row of the table of figures; the greatest value counts."""
-    results = request.config.pluginmanager.get_plugin(PLUGIN)
-    assert isinstance(results, Results)
-    return results.record
+    return lambda name, value: record_property(FIGURE, (name, value))

@@ -66,15 +66,16 @@ def run(tmp_path):
             *flags,
         ]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
-        file = tmp_path / "results" / "1.9.0.json"
+        file = tmp_path / "results" / "1.9.0.jsonl"
         return json.loads(file.read_text()) if file.exists() else None, done.stdout + done.stderr
 
     return go
 
 
-def test_a_run_records_features_and_figures(run):
+@pytest.mark.parametrize("flags", [[], ["-n", "2"]], ids=["one process", "several"])
+def test_a_run_records_features_and_figures(flags, run):
     """A feature is there if a test of it passed and none failed; of several values the greatest counts."""
-    found, _ = run(TESTS)
+    found, _ = run(TESTS, *flags)
     assert found is not None
     assert found["litellm"] == "1.9.0" and found["tests"] == "all"
     assert found["features"] == {
@@ -93,7 +94,7 @@ def test_the_core_is_called_so(run):
     found, _ = run(
         "    import pytest\n    @pytest.mark.core\n    @pytest.mark.feature('follows')\n    def test_it(): ...",
         "-m",
-        "core",
+        "core and not alone",
     )
     assert found is not None and found["tests"] == "core"
 
@@ -110,21 +111,34 @@ def test_a_run_without_marks_leaves_nothing(run):
 
 
 def test_the_page_shows_each_version_once(tmp_path):
-    """A row per version with its features, a column per version with its figures, notes below; read back as written."""
-    result = {
-        "litellm": "1.9.0",
-        "tests": "core",
-        "seconds": 90,
-        "features": {"follows": "passed", "updates": "failed", "per-user": "skipped"},
-        "reasons": {"per-user": "there since 1.10"},
-        "figures": {"silence, ms": 41.25, "served again after, s": 0.5},
-    }
-    (tmp_path / "1.9.0.json").write_text(json.dumps(result))
+    """A row per version with its features, a column per version with its figures, notes below; read back as written.
+
+    What the two parts of a run say of the same thing is put together as within one.
+    """
+    parts = [
+        {
+            "litellm": "1.9.0",
+            "tests": "core",
+            "seconds": 60,
+            "features": {"follows": "passed", "updates": "failed", "per-user": "skipped"},
+            "reasons": {"per-user": "there since 1.10"},
+            "figures": {"silence, ms": 41.25},
+        },
+        {
+            "litellm": "1.9.0",
+            "tests": "core",
+            "seconds": 30,
+            "features": {"follows": "skipped", "updates": "passed"},
+            "reasons": {},
+            "figures": {"silence, ms": 40, "served again after, s": 0.5},
+        },
+    ]
+    (tmp_path / "1.9.0.jsonl").write_text("".join(json.dumps(part) + "\n" for part in parts))
     runs = load(tmp_path)
     text = page(LISTED, runs)
     assert "| 1.9.0 (default) | yes | **no** | not run | not run | – | not run |" in text
     assert "| 1.8.0 (oldest) |" + " not run |" * len(FEATURES) in text
-    assert "| silence, ms |  | 41.25 |  |" in text
+    assert "| silence, ms |  | 41.25 |  |" in text and "| served again after, s |  | 0.5 |  |" in text
     assert "| tests |  | core |  |\n| minutes |  | 1.5 |  |" in text
     assert "- 1.9.0, per-user: there since 1.10\n" in text
     again = read(text)

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model
 from tests.fakes.github import GitHub
 from tests.support.waiting import until
 
-from .proxy import OTHER, OWN, Answer, Both, Worker
+from ..proxy import Answer, Both, Worker
 
 P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
@@ -42,18 +41,13 @@ HEALED_WITHIN, MAY_FAIL = 2.0, 5
 PACE = 0.1
 
 
-@pytest.fixture(scope="module")
-def proxy(gh: GitHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    """One worker and two workers on the same token, logged in, with a model elsewhere that knows another 401."""
+@pytest.fixture(scope="module", autouse=True)
+def published(gh: GitHub, proxy: Both) -> None:
     gh.set(stream_gap=0)
     gh.set_catalog(ITEMS)
-    elsewhere = {"model": "openai/by-chat", "api_base": gh.url, "api_key": "not-ours"}
-    config = {"model_list": [OTHER, OWN, {"model_name": "elsewhere", "litellm_params": elsewhere}]}
-    proxy = Both(tmp_path_factory.mktemp("refusal"), gh.env(), config)
-    proxy.login(gh.new_access_token())
     proxy.publish(ITEMS)
-    with proxy:
-        yield proxy
+    for worker in proxy.clients:
+        until(lambda worker=worker: {P + item["id"] for item in ITEMS} < worker.models(), 20, f"{worker}")
 
 
 @pytest.fixture(autouse=True)

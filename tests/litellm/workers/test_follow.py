@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,12 @@ from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, model, tier, tiered
 from tests.support.entries import USELESS, entries_of
 from tests.support.waiting import until
 
-from .proxy import Both, Proxy, Worker
+from ..proxy import Both, Proxy, Worker
+from . import BY_HAND, MOCK, PINNED
 
 P = PROVIDER
 PUBLISHED_TO_SERVED = 3.0
-OWN = {
-    "model_name": P + "gpt-4o-mini",
-    "litellm_params": {"model": P + "gpt-4o-mini", "mock_response": "hello from config.yaml"},
-    "model_info": {"max_input_tokens": 4711},
-}
-MOCK = {"model_name": "mock", "litellm_params": {"model": "openai/mock", "api_key": "x", "mock_response": "hi"}}
 PLAIN = [model("gpt-4o", billing=tiered(tier(250, 1000, 125))), model("gpt-4.1", endpoints=[CHAT])]
-
-
-@pytest.fixture(scope="module")
-def proxy(gh, tmp_path_factory) -> Iterator[Both]:
-    proxy = Both(tmp_path_factory.mktemp("follow"), gh.env(), {"model_list": [OWN, MOCK]})
-    proxy.login(gh.new_access_token())
-    proxy.publish(PLAIN)
-    with proxy:
-        for worker in proxy.clients:
-            until(lambda worker=worker: worker.chat(P + "gpt-4o").status == 200, 10, "a first answer")
-        yield proxy
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +32,7 @@ def ready(gh, proxy: Both) -> None:
     gh.set_catalog(PLAIN)
     gh.usage = {}
     follow(proxy, PLAIN)
+    everywhere(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 10)
     gh.clear()
 
 
@@ -59,7 +44,7 @@ def everywhere(proxy: Both, check: Callable[[Worker], Any], seconds: float = PUB
 
 
 def shown(items: list[dict[str, Any]]) -> set[str]:
-    return {entry["model_name"] for entry in entries_of(items)} | {OWN["model_name"], "mock"}
+    return {entry["model_name"] for entry in entries_of(items)} | BY_HAND
 
 
 def follow(proxy: Both, items: list[dict[str, Any]]) -> None:
@@ -283,7 +268,7 @@ def test_three_hundred_models_at_once_hold_up_no_request(gh, start, record_figur
     """
     proxy: Proxy = start(
         gh,
-        config={"model_list": [OWN, MOCK]},
+        config={"model_list": [PINNED, MOCK]},
         env={"LITELLM_WORKER_STARTUP_HOOKS": "litellm_hot_reload:start,meter:start"},
     )
     shutil.copy(Path(__file__).with_name("meter.py"), proxy.home)

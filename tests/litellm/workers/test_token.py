@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,22 +17,18 @@ from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
 from tests.support.waiting import until
 
-from .proxy import OTHER, Answer, Both, Worker
+from ..proxy import Answer, Both, Worker
 
 P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
 ITEMS = [model("gpt-4o"), model("gpt-4.1", endpoints=[CHAT])]
 
 
-@pytest.fixture(scope="module")
-def proxy(gh, tmp_path_factory) -> Iterator[Both]:
-    """Some that serve, logged in."""
-    proxy = Both(tmp_path_factory.mktemp("token"), gh.env(), {"model_list": [OTHER]})
+@pytest.fixture(scope="module", autouse=True)
+def published(gh: GitHub, proxy: Both) -> None:
     gh.set_catalog(ITEMS)
-    proxy.login(gh.new_access_token())
     proxy.publish(ITEMS)
-    with proxy:
-        yield proxy
+    every(proxy, lambda worker: {P + item["id"] for item in ITEMS} < worker.models(), 20)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
-"""The rules of the token exchange: which text is a token, which address may be sent one, what GitHub's
-answers mean, and when to ask again. Pure: no network, no files, no clock of its own.
+"""The rules of the token exchange: what is a token, which addresses may be sent one, what GitHub's answers mean,
+and when to ask again. Pure: no network, no files, no clock of its own.
 
-The one copy of these rules: the hook renews the Copilot token by them, and ``sidecar.github`` reads the catalog
-by them. The answers and their meaning were measured on GitHub in 2026; see ``Refusal``.
+This is the only copy of these rules: the hook uses them to renew the Copilot token, ``sidecar.github`` to read the
+catalog. The answers and their meanings were observed on GitHub in 2026; see ``Refusal``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
 TRUSTED_SUFFIXES = (".githubcopilot.com", ".ghe.com")
 TOKEN_DIR = "~/.config/litellm/github_copilot"  # noqa: S105
 TOKEN_FILE, JSON_FILE = "access-token", "github_token.json"
-"""The two files that may hold the access token: LiteLLM's plain one, and a JSON object with ``access_token``."""
+"""The two files that may contain the access token: LiteLLM's plain one, and a JSON object with ``access_token``."""
 
 EDITOR_HEADERS = {
     "editor-version": ("COPILOT_EDITOR_VERSION", "vscode/1.104.1"),
@@ -29,19 +29,19 @@ EDITOR_HEADERS = {
     "copilot-integration-id": ("COPILOT_INTEGRATION_ID", "vscode-chat"),
     "user-agent": ("COPILOT_USER_AGENT", "GitHubCopilotChat/0.31.1"),
 }
-"""The headers without which Copilot refuses a request: the environment variable of each, and its default."""
+"""The headers that Copilot requires on each request, with their environment variables and defaults."""
 
 TOKEN_KINDS = {
     "ghu_": "a user's login with a GitHub App, the kind that Copilot accepts",
     "gho_": "a login with an OAuth app; the exchange shows whether Copilot accepts it",
     "ghp_": "a personal access token",
     "github_pat_": "a personal access token",
-    "ghs_": "a token of an installation or of GitHub Actions",
+    "ghs_": "a token of an app installation or of GitHub Actions",
     "ghr_": "a refresh token",
 }
-"""What GitHub's tokens begin with, and what they are."""
+"""The prefixes of GitHub's tokens, and the kinds they stand for."""
 OTHER_APPS = ("gho_", "ghp_", "ghs_", "github_pat_")
-"""Tokens that the exchange does not know (404), but that Copilot's catalog may accept as they are."""
+"""Tokens that the exchange does not know (404), but that Copilot's catalog may accept directly."""
 
 _TRUE = {"true", "1", "yes", "on"}
 _TOKEN = re.compile(r"[\x21-\x7e]{4,1000}")
@@ -50,7 +50,7 @@ SAFETY = 2.0
 
 
 def is_true(text: str | None) -> bool:
-    """Whether a switch in the environment is on."""
+    """Whether a boolean environment variable is true."""
     return (text or "").strip().lower() in _TRUE
 
 
@@ -60,12 +60,12 @@ def is_token(text: str) -> bool:
 
 
 def token_prefix(token: str) -> str:
-    """The prefix that tells what kind of token this is; empty for one that has none."""
+    """The prefix that identifies the kind of token; empty if it has none."""
     return next((prefix for prefix in TOKEN_KINDS if token.startswith(prefix)), "")
 
 
 def access_token_in(data: bytes, *, is_json: bool) -> str | None:
-    """The access token that a file holds, None when it holds none."""
+    """The access token in a file; None if there is none."""
     text: Any = data.decode("utf-8-sig", "replace")
     if is_json:
         try:
@@ -78,34 +78,33 @@ def access_token_in(data: bytes, *, is_json: bool) -> str | None:
 
 
 def copilot_token_in(body: object) -> str | None:
-    """The Copilot token in the exchange's answer, None when there is none that a header could carry."""
+    """The Copilot token in the exchange's answer; None if there is none that is valid in a header."""
     token = body.get("token") if isinstance(body, Mapping) else None
     return token if isinstance(token, str) and token and token.isascii() and token.isprintable() else None
 
 
 def api_base_in(body: object) -> str | None:
-    """The address that the exchange's answer names for Copilot, as it is there; None when it names none."""
+    """Copilot's address as given in the exchange's answer; None if there is none."""
     endpoints = body.get("endpoints") if isinstance(body, Mapping) else None
     named = endpoints.get("api") if isinstance(endpoints, Mapping) else None
     return named if isinstance(named, str) and named else None
 
 
 def fingerprint(token: str) -> str:
-    """Tells one token from another without holding it."""
+    """Distinguishes tokens without containing them."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
 def trusted_base(address: object, own_base: str, *, plain_http: bool) -> str | None:
-    """``address`` without its query, if it is one of Copilot's hosts, or the one that the user set, over https.
-
-    ``plain_http`` lets http through as well. None for what must not be sent a token.
+    """``address`` without its query, if it is one of Copilot's hosts or the one that the user set, over https; None if
+    it must not be sent a token. ``plain_http`` allows http as well.
     """
     try:
         parts, own = urlsplit(str(address)), urlsplit(own_base)
         host, place, own_place = parts.hostname or "", (parts.hostname, parts.port), (own.hostname, own.port)
     except ValueError:
         return None
-    # Only what every parser takes for the same host: some end it at a backslash, urlsplit does not.
+    # Only hosts that all parsers agree on: some end the host at a backslash, urlsplit does not.
     if not re.fullmatch(r"[a-z0-9.-]+", host) or "@" in parts.netloc:
         return None
     known = place == own_place or f".{host}".endswith(TRUSTED_SUFFIXES)
@@ -115,8 +114,8 @@ def trusted_base(address: object, own_base: str, *, plain_http: bool) -> str | N
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that GitHub asks to wait, None when it does not. ``now`` in Unix time; ``headers`` in lower case, or
-    a mapping that does not care.
+    """Seconds that GitHub asks to wait; None if it does not. ``now`` is in Unix time; ``headers`` are in lower case, or
+    a case-insensitive mapping.
     """
     text = headers.get("retry-after", "").strip()
     seconds: float | None = None
@@ -138,13 +137,13 @@ class Refusal(Enum):
 
     REVOKED = "the access token is revoked or invalid (401)"
     NO_COPILOT = "the account has no access to Copilot (403)"
-    WRONG_KIND = "the access token is not of the kind that Copilot accepts (404)"
-    RATE_LIMITED = "GitHub limits the rate of requests"
+    WRONG_KIND = "Copilot does not accept this kind of access token (404)"
+    RATE_LIMITED = "GitHub is rate-limiting requests"
     FAILED = "GitHub failed"
 
 
 def refusal(status: int, headers: Mapping[str, str], body: object, now: float) -> tuple[Refusal, float | None]:
-    """What an answer means, and the seconds that GitHub asks to wait, None when it does not ask.
+    """What an answer means, and the seconds that GitHub asks to wait; None if it does not ask.
 
     ``headers`` as in ``retry_after``; a 403 is either "no Copilot" or a rate limit.
     """
@@ -157,7 +156,7 @@ def refusal(status: int, headers: Mapping[str, str], body: object, now: float) -
 
 
 def next_attempt(kind: Refusal, asked: float | None, failures: int) -> float:
-    """Seconds until the next exchange; ``failures`` counts the ones in a row before this one."""
+    """Seconds until the next exchange; ``failures`` counts the consecutive ones before this one."""
     if kind is Refusal.RATE_LIMITED:
         return asked or 0.0
     if kind is not Refusal.FAILED:
@@ -167,18 +166,18 @@ def next_attempt(kind: Refusal, asked: float | None, failures: int) -> float:
 
 @dataclass(frozen=True)
 class Lifetime:
-    """Seconds from now until a Copilot token ends, and until it should be renewed."""
+    """Seconds from now until a Copilot token expires, and until it should be renewed."""
 
     ends_in: float
     renew_in: float
 
 
 def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
-    """The lifetime of a token by GitHub's own clock (``date``, its Date header), so that ours may be wrong.
+    """The lifetime of a token by GitHub's clock (``date``, its Date header), so that ours may be wrong.
 
-    It ends SAFETY seconds early for us: GitHub tells whole seconds, and a token that Copilot takes for expired before
-    we do would be refused. Odd values count as missing: half an hour is usual, and five minutes before its end is early
-    enough.
+    We treat it as expired SAFETY seconds early: GitHub rounds to whole seconds, and a token that Copilot considers
+    expired before we do would be refused. Implausible values count as missing: half an hour is usual, and renewing
+    five minutes before expiry is early enough.
     """
     try:
         theirs = parsedate_to_datetime(date).timestamp()
@@ -194,16 +193,16 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
 
 
 def _time_in(body: Mapping[str, Any], key: str) -> float:
-    """A number of seconds, 0 for what is not one."""
+    """A number of seconds; 0 if it is not one."""
     value = body.get(key)
     plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 10**12
     return float(value) if plausible and value is not None else 0.0
 
 
 def renewal_pause(refusals: int) -> float:
-    """Seconds that a token must have lived before Copilot's refusal of it is a reason for another exchange.
+    """Minimum age in seconds of a token for Copilot's refusal of it to trigger another exchange.
 
-    ``refusals`` counts the renewals in a row that were made for this reason: none, then 10 s, then growing, because
-    a Copilot that refuses every token is not cured by asking GitHub for more of them.
+    ``refusals`` counts the consecutive renewals made for this reason: 0 for the first, then 10 s and growing, because
+    if Copilot refuses every token, asking GitHub for more does not help.
     """
     return float(10.0 * 2 ** min(refusals - 1, 5)) if refusals else 0.0

@@ -1,8 +1,8 @@
-"""Keeps a valid Copilot token, once for all workers of the machine, in a thread of its own.
+"""Keeps a valid Copilot token, shared by all workers on the machine, in a separate thread.
 
-LiteLLM by itself would fetch the token on its event loop, where all traffic of the worker waits for it. The
-thread renews it ahead of its end, and at once when Copilot refuses it before that (``refused``): a seat that
-was moved, a plan that changed, or trouble at GitHub.
+On its own, LiteLLM would fetch the token on its event loop, where all of the worker's traffic would wait for it. The
+thread renews it before it expires, and immediately if Copilot refuses it earlier (``refused``): because a seat was
+moved, a plan changed, or something is wrong at GitHub.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger("copilot_hook")
 
 POLL = 1.0
 FETCHING = "the Copilot token is being fetched; try again in a moment"
-PLACE_HINT = "let GITHUB_COPILOT_API_KEY_FILE name a place for it"
+PLACE_HINT = "set GITHUB_COPILOT_API_KEY_FILE to a writable path"
 
 
 class Keeper:
     """The token of one worker. ``problem`` says why there is none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        # Not Path.expanduser: it raises for a user without a home, as containers have.
+        # Not Path.expanduser: it raises for users without a home directory, as in containers.
         self.directory = Path(os.path.expanduser(environ.get("GITHUB_COPILOT_TOKEN_DIR") or exchange.TOKEN_DIR))
         self.token_files = (
             self.directory / (environ.get("GITHUB_COPILOT_ACCESS_TOKEN_FILE") or exchange.TOKEN_FILE),
@@ -57,24 +57,24 @@ class Keeper:
         self._known = ""
 
     def current(self) -> str | None:
-        """The Copilot token, None when there is no valid one."""
+        """The Copilot token; None if there is no valid one."""
         record = self.shared.read()
         return record.token if record and record.expires_at > time.time() else None
 
     def api_base(self) -> str | None:
-        """Copilot's address for this plan: what the exchange named, or what the user set, or None."""
+        """Copilot's address for this plan: the one from the exchange, or the one the user set, or None."""
         record = self.shared.read()
         return (record.api_base if record else None) or self.own_base or None
 
     def refused(self, requested_at: float) -> None:
-        """Copilot refused (401) a request of this moment, Unix time: renew, unless that has happened since."""
+        """Copilot refused (401) a request made at this Unix time: renew, unless that has already been done since."""
         record = self.shared.read()
         if record is not None and requested_at >= record.obtained_at:
             self._refused_token = record.token
             self._wake.set()
 
     def run(self) -> None:
-        """The thread: look once a second whether the token is due, for ever."""
+        """The thread: check every second, forever, whether the token is due."""
         while True:
             try:
                 self.turn()
@@ -85,7 +85,7 @@ class Keeper:
             self._wake.clear()
 
     def turn(self) -> None:
-        """Renew the token if it is due and nothing speaks against trying now."""
+        """Renew the token if it is due and there is no reason to wait."""
         self._notice_renewal()
         access_token = self._access_token()
         if access_token is None:
@@ -111,7 +111,7 @@ class Keeper:
         self._notice_renewal()
 
     def _notice_renewal(self) -> None:
-        """Tell whoever waits for it that there is another token, whichever worker fetched it."""
+        """Call ``on_renewed`` if there is a new token, whichever worker fetched it."""
         record = self.shared.read()
         token = exchange.fingerprint(record.token) if record else ""
         if token != self._known:
@@ -120,7 +120,7 @@ class Keeper:
                 self.on_renewed()
 
     def _due(self, access_token: str) -> bool:
-        """Whether the Copilot token is missing, near its end, refused by Copilot, or another login's."""
+        """Whether the Copilot token is missing, about to expire, refused by Copilot, or from another login."""
         record, now = self.shared.read(), time.time()
         if record is None or now >= record.renew_at or record.login != exchange.fingerprint(access_token):
             return True
@@ -142,7 +142,7 @@ class Keeper:
         if answer is None:
             self._failed(login, f"GitHub does not answer (for {PATIENCE:g} s)", 1)
         elif isinstance(answer.error, httpx.HTTPError):
-            # Where nothing listens, nobody is bothered by another look.
+            # If nothing is listening, another attempt bothers nobody.
             wait = 1 if isinstance(answer.error, httpx.ConnectError) else 2
             self._failed(login, f"GitHub does not answer ({type(answer.error).__name__})", wait)
         elif answer.error is not None:
@@ -151,7 +151,7 @@ class Keeper:
             self._keep(answer)
         else:
             kind, asked = exchange.refusal(answer.status, answer.headers, answer.body, time.time())
-            self._failed(login, _said(kind, answer.status), exchange.next_attempt(kind, asked, self._failures))
+            self._failed(login, _describe(kind, answer.status), exchange.next_attempt(kind, asked, self._failures))
 
     def _keep(self, answer: Answer) -> None:
         now, before = answer.received_at, self.shared.read()
@@ -159,7 +159,7 @@ class Keeper:
         named = exchange.api_base_in(answer.body)
         base = exchange.trusted_base(named, self.own_base, plain_http=self.plain_http) if named else None
         if named and base is None:
-            log.warning("GitHub names %.100r as Copilot's address, not a known Copilot host; it is not used", named)
+            log.warning("GitHub names %.100r as Copilot's address, not a known Copilot host; ignoring it", named)
         refused = before is not None and self._is_refused(before)
         self.shared.write(
             Record(
@@ -173,8 +173,8 @@ class Keeper:
             )
         )
         if refused:
-            log.warning("Copilot refused the token before its end; it has been renewed")
-        self._say("the Copilot token is fresh")
+            log.warning("Copilot refused the token before it expired; it has been renewed")
+        self._say("obtained a Copilot token")
 
     def _failed(self, login: str, problem: str, wait: float) -> None:
         self._failures += 1
@@ -184,7 +184,7 @@ class Keeper:
         self.shared.share_failure(Failure(login, time.time() + wait, self._failures, problem))
 
     def _others_failed(self, login: str) -> bool:
-        """Whether another worker knows that this is not the time to try; then its reason is ours."""
+        """Whether another worker's failure means that we should wait too; if so, adopt its reason."""
         failure = self.shared.failure()
         if failure is None or failure.login != login:
             return False
@@ -196,7 +196,7 @@ class Keeper:
         return True
 
     def _say(self, text: str) -> None:
-        """Log a state once, not at every attempt."""
+        """Log a state once, not on every attempt."""
         if text != self._said:
             self._said = text
             log.info("%s", text)
@@ -219,20 +219,20 @@ class Keeper:
         return None
 
     def _checked_base(self, text: str) -> str:
-        """GITHUB_COPILOT_API_BASE, if it is an address at all that may be sent a token."""
+        """GITHUB_COPILOT_API_BASE, if it is an address that may be sent a token."""
         base = exchange.trusted_base(text.strip(), text.strip(), plain_http=self.plain_http) if text.strip() else ""
         if base is None:
-            log.warning("GITHUB_COPILOT_API_BASE is not an https address; it is not used")
+            log.warning("GITHUB_COPILOT_API_BASE is not an https address; ignoring it")
         return base or ""
 
 
-_LOG_IN = "log in again, `docker compose run --rm login`"
-_CURES = {
+_LOG_IN = "log in again with `docker compose run --rm login`"
+_HINTS = {
     Refusal.REVOKED: f": {_LOG_IN}",
     Refusal.WRONG_KIND: f": {_LOG_IN}",
     Refusal.NO_COPILOT: ": see https://github.com/settings/copilot",
 }
 
 
-def _said(kind: Refusal, status: int) -> str:
-    return kind.value + _CURES.get(kind, f" (HTTP {status})")
+def _describe(kind: Refusal, status: int) -> str:
+    return kind.value + _HINTS.get(kind, f" (HTTP {status})")

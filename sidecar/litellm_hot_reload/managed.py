@@ -1,18 +1,18 @@
-"""Which entries of a ``model_list`` are managed, that is, generated from the catalog. Pure."""
+"""Tells which entries of a ``model_list`` are managed, that is, generated from the catalog. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 PROVIDER = "github_copilot/"
-"""What LiteLLM's names for Copilot's models begin with."""
+"""Prefix of LiteLLM's names for Copilot's models."""
 MANAGED_PREFIX = PROVIDER + "managed/"
-"""Start of every managed entry's ``model_info.id``. It begins with LiteLLM's provider name, so that LiteLLM
-files it in its cost map under exactly this key instead of guessing a known model from it."""
+"""Prefix of every managed entry's ``model_info.id``. It begins with LiteLLM's provider name, so that LiteLLM
+stores it in its cost map under exactly this key instead of guessing a known model from it."""
 
 
 def id_of(entry: Any) -> Any:
-    """``model_info.id`` of an entry, a dictionary or one of LiteLLM's own types; None when it has none."""
+    """``model_info.id`` of an entry, either a dictionary or one of LiteLLM's own types; None if it has none."""
     info = entry.get("model_info") if hasattr(entry, "get") else None
     return info.get("id") if isinstance(info, dict) else getattr(info, "id", None)
 

@@ -1,4 +1,4 @@
-"""Reads the models file: only managed entries, and only values of the types that LiteLLM relies on unchecked."""
+"""Reads the models file: accepts only managed entries, with the value types that LiteLLM relies on without checking."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelsFile(Watched):
         if entries or self.wanted is None:
             self.wanted = entries
         elif self.wanted:
-            # The sidecar writes an empty list only before its first sync: on a fresh volume, say.
+            # The sidecar only writes an empty list before its first sync, for example on a new volume.
             log.warning("the models file is empty; the %d models it contained before stay", len(self.wanted))
 
 
@@ -41,8 +41,8 @@ try:
     from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
     class _Base(Composer, CParser, SafeConstructor, Resolver):
-        """PyYAML's fast parser below its composer in Python: the one in C holds the interpreter for the
-        whole file, and deep nesting ends the process.
+        """PyYAML's fast parser with its composer in Python: the composer in C holds the GIL for the whole file,
+        and crashes the process on deep nesting.
         """
 
         def __init__(self, stream: bytes) -> None:
@@ -55,16 +55,16 @@ except ImportError:
 
 
 class _Loader(_Base):
-    """Without aliases: a few lines of them can stand for gigabytes."""
+    """Rejects aliases: a few lines of them can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise ValueError("it has YAML aliases")
+            raise ValueError("it contains YAML aliases")
         return super().compose_node(parent, index)
 
 
 def entries_in(data: bytes) -> dict[str, Entry]:
-    """The managed entries of a models file by id, in its order. Raises all kinds of exceptions."""
+    """The managed entries of a models file by id, in file order. May raise any exception."""
     content = yaml.load(data, Loader=_Loader)  # type: ignore[arg-type]  # noqa: S506
     listed = content.get("model_list") if isinstance(content, dict) else None
     if not isinstance(listed, list):

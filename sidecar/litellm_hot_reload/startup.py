@@ -29,7 +29,7 @@ END_COOLDOWNS_AFTER = 0.05
 
 
 async def start(environ: Mapping[str, str] = os.environ) -> None:
-    """Start following in this worker. Raises whatever LiteLLM's modules raise when they are not as they are known."""
+    """Start following in this worker. Raises whatever unfamiliar LiteLLM modules raise."""
     _configure_log()
     from litellm.proxy import proxy_server
 

@@ -107,6 +107,7 @@ def stored(namespace: App) -> tuple[set[str], int]:
 
 
 def test_first_write_change_and_no_change(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
+    """The first sync fills the object; one without a change does not write to it."""
     stop = threading.Event()
     assert make().update(counting("a"), stop).change == Change(added=("github_copilot/a",))
     assert stored(fresh) == ({"github_copilot/a"}, 1)
@@ -136,6 +137,7 @@ def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., Config
 
 
 def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
+    """The Role of the sync lets it touch no other ConfigMap, in this namespace or another, and the hint names it."""
     fresh.kubectl("create", "configmap", "other")
     for name in ("other", "kube-root-ca.crt", "kube-system/copilot-models"):
         with pytest.raises(StorageError, match="403") as caught:
@@ -145,6 +147,7 @@ def test_other_objects_are_refused(fresh: App, make: Callable[..., ConfigMapTarg
 
 
 def test_a_secret_is_refused(namespace: App, make: Callable[..., ConfigMapTarget]) -> None:
+    """The Role of the sync lets it read no Secret."""
     namespace.secret("not-for-it", key="value")
     target = make()
     with pytest.raises(StorageError, match="403"):
@@ -152,6 +155,7 @@ def test_a_secret_is_refused(namespace: App, make: Callable[..., ConfigMapTarget
 
 
 def test_a_missing_object_is_said(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
+    """An object that is not there is named as such, and is not made."""
     fresh.kubectl("delete", "configmap", "copilot-models")
     with pytest.raises(StorageError, match="does not exist"):
         make().update(counting("a"), threading.Event())
@@ -279,6 +283,7 @@ def test_api_server_stopped_between_read_and_write_and_back(
 def test_api_server_away_for_good_leaves_the_last_good(
     fresh: App, make: Callable[..., ConfigMapTarget], server: ApiServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A sync that the API server never answers fails in bounded time, and what is published stays."""
     monkeypatch.setattr(configmap, "RETRY_DEADLINE", 3.0)
     target, began = make(), 0.0
     target.update(counting("a"), threading.Event())

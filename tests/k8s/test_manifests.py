@@ -64,11 +64,13 @@ def _validate(path: Path, version: str) -> str:
 
 @pytest.mark.parametrize("variant", DIRECTORIES)
 def test_strict_schema_of_the_oldest_and_newest_version(variant: str, files: dict[str, Path]) -> None:
+    """Every variant is valid by the strict schema of the oldest and of the newest Kubernetes."""
     for version in (OLDEST[variant], NEWEST):
         assert _validate(files[variant], version) == "", version
 
 
 def test_the_schema_check_finds_what_is_wrong(files: dict[str, Path], tmp_path: Path) -> None:
+    """A field that is unknown, or too new for the version, does not get past the schema check."""
     assert "restartPolicy" in _validate(files["sidecar"], "1.27")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(files["cronjob"].read_text().replace("concurrencyPolicy", "concurencyPolicy"))
@@ -94,6 +96,7 @@ def test_policy_every_check_passes_or_is_justified_in_the_file(variant: str, fil
 
 
 def test_the_policy_check_finds_what_is_wrong(files: dict[str, Path], tmp_path: Path) -> None:
+    """A privileged container does not get past the policy check."""
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(files["cronjob"].read_text().replace("allowPrivilegeEscalation: false", "privileged: true"))
     assert {"CKV_K8S_16", "CKV_K8S_20"} <= {item["check_id"] for item in _checkov(wrong)["failed_checks"]}
@@ -126,32 +129,35 @@ def test_pod_security_restricted_throughout(variant: str, built: dict[str, str])
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_tokens_are_read_only_and_models_too(variant: str, built: dict[str, str]) -> None:
-    for item in objects(built[variant]):
-        template = pod_template(item)
-        for container in containers(template["spec"]) if template else ():
-            mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-            if "/github_auth" in mounts:
-                assert mounts["/github_auth"]["readOnly"] is True
-            if container["name"] == "litellm":
-                assert mounts["/shared"]["readOnly"] is True
-                assert container["readinessProbe"]["httpGet"]["path"] == "/health/readiness"
-                assert container["livenessProbe"]["httpGet"]["path"] == "/health/liveliness"
+    """Tokens are mounted read-only everywhere, the models file in LiteLLM, which has both of its probes."""
+    templates = [template for item in objects(built[variant]) if (template := pod_template(item))]
+    found = [container for template in templates for container in containers(template["spec"])]
+    mounts = [(c["name"], mount["mountPath"], mount.get("readOnly")) for c in found for mount in c["volumeMounts"]]
+    assert {read_only for _, path, read_only in mounts if path == "/github_auth"} == {True}
+    assert {read_only for name, path, read_only in mounts if (name, path) == ("litellm", "/shared")} == {True}
+    (litellm,) = [container for container in found if container["name"] == "litellm"]
+    assert litellm["readinessProbe"]["httpGet"]["path"] == "/health/readiness"
+    assert litellm["livenessProbe"]["httpGet"]["path"] == "/health/liveliness"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_selectors_meet_the_pods_they_mean(variant: str, built: dict[str, str]) -> None:
+    """Service, disruption budget and network policies select the pods that the Deployment makes."""
     items = objects(built[variant])
     labels = find(items, "Deployment", "litellm")["spec"]["template"]["metadata"]["labels"]
     budget = find(items, "PodDisruptionBudget", "litellm")["spec"]
     assert budget["selector"]["matchLabels"].items() <= labels.items()
     assert find(items, "Service", "litellm")["spec"]["selector"].items() <= labels.items()
-    for policy in (item for item in items if item["kind"] == "NetworkPolicy"):
+    policies = [item for item in items if item["kind"] == "NetworkPolicy"]
+    assert policies
+    for policy in policies:
         name = {"litellm": "litellm", "copilot-sync": "copilot-sync"}[policy["metadata"]["name"]]
         assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == name
         assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
 
 
 def test_native_sidecar_starts_before_litellm(built: dict[str, str]) -> None:
+    """The native sidecar goes first, holds LiteLLM back until it is ready once, and never after that."""
     spec = pod_template(find(objects(built["sidecar"]), "Deployment", "litellm"))["spec"]  # type: ignore[index]
     (sidecar,) = spec["initContainers"]
     assert sidecar["restartPolicy"] == "Always"
@@ -170,6 +176,7 @@ def test_the_native_sidecar_before_1_29_becomes_the_plain_variant(built: dict[st
 
 
 def test_rbac_is_exactly_one_configmap(built: dict[str, str]) -> None:
+    """The CronJob may read and patch one ConfigMap; no other variant has a role, and LiteLLM has no token."""
     items = objects(built["cronjob"])
     (role,) = [item for item in items if item["kind"].endswith("Role")]
     rule = {
@@ -190,12 +197,14 @@ def test_rbac_is_exactly_one_configmap(built: dict[str, str]) -> None:
 
 
 def test_what_the_cronjob_writes_is_not_in_what_is_applied(built: dict[str, str]) -> None:
+    """The shipped ConfigMap is empty, so that applying it again takes no model away."""
     configmap = find(objects(built["cronjob"]), "ConfigMap", "copilot-models")
     assert set(configmap) == {"apiVersion", "kind", "metadata"}
 
 
 @pytest.mark.parametrize("variant", CRONJOBS)
 def test_cronjob_is_bounded(variant: str, built: dict[str, str]) -> None:
+    """One job at a time, few retries, a deadline, little history, and a jitter between installations."""
     items = objects(built[variant])
     spec = find(items, "CronJob", "copilot-sync")["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
@@ -213,7 +222,7 @@ def test_every_documented_patch_takes_effect(built: dict[str, str]) -> None:
     """Namespace, images, interval, replicas, Secret name, hosts: all of the example; nothing keeps the old value."""
     text, items = built["example"], objects(built["example"])
     assert {item["metadata"]["namespace"] for item in items if item["kind"] != "Ingress"} == {"team-llm"}
-    assert all(s["namespace"] == "team-llm" for s in find(items, "RoleBinding", "copilot-sync")["subjects"])
+    assert {s["namespace"] for s in find(items, "RoleBinding", "copilot-sync")["subjects"]} == {"team-llm"}
     images = {c["image"] for item in items if (t := pod_template(item)) for c in containers(t["spec"])}
     assert images == {
         "registry.example.com/litellm-copilot-model-sync:0.1.0",
@@ -231,13 +240,14 @@ def test_every_documented_patch_takes_effect(built: dict[str, str]) -> None:
 
 
 def test_settings_in_the_manifests_are_known_ones() -> None:
+    """Every variable of ours that a manifest sets is one that the program knows."""
     from sidecar.settings import declarations
 
     known = {item.name for item in declarations()} | {"GITHUB_COPILOT_API_KEY_FILE"}
-    for path in K8S.rglob("*.yaml"):
-        for document in yaml.safe_load_all(path.read_text()):
-            for name in _variables(document):
-                assert name in known, f"{path}: {name}"
+    documents = [document for path in K8S.rglob("*.yaml") for document in yaml.safe_load_all(path.read_text())]
+    used = {name for document in documents for name in _variables(document)}
+    assert len(used) > 5
+    assert used - known == set()
 
 
 def _variables(node: object) -> list[str]:

@@ -46,6 +46,7 @@ def add_model(app: App, name: str) -> str:
 
 
 def test_from_secret_to_served_completion(app: App) -> None:
+    """With the token in its Secret every replica serves a completion, without a restart and without a refusal."""
     for pod in app.names():
         answer = app.chat(pod)
         assert answer.status_code == 200, answer.text
@@ -55,6 +56,7 @@ def test_from_secret_to_served_completion(app: App) -> None:
 
 
 def test_confined_as_the_manifest_says(app: App) -> None:
+    """In each pod: no root, no capability, a seccomp filter, nothing to write to, and no service account token."""
     for pod in app.names():
         status = app.exec(pod, "litellm", "cat", "/proc/1/status")
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -69,6 +71,7 @@ def test_confined_as_the_manifest_says(app: App) -> None:
 
 
 def test_catalog_change_is_served_by_every_replica_without_a_restart(app: App) -> None:
+    """A new model in the catalog reaches every replica, and no container restarts for it."""
     name = add_model(app, "brand-new")
     seconds = app.everywhere(lambda pod: app.serves(pod, name), 180, f"{name} everywhere")
     print(f"{app.variant}: a new model served by every replica after {seconds:.0f} s")
@@ -76,6 +79,7 @@ def test_catalog_change_is_served_by_every_replica_without_a_restart(app: App) -
 
 
 def test_token_rotation_without_a_restart(app: App) -> None:
+    """A new token in the Secret is used by every pod when the old one is revoked; no pod changes, none restarts."""
     pods, before = app.names(), app.restarts()
     old, app.token = app.token, app.github.new_access_token()
     app.github.revoke(token=old)
@@ -97,6 +101,7 @@ def _fingerprint(app: App, pod: str) -> str:
 
 
 def test_litellm_killed_comes_back_with_its_models_while_the_other_serves(app: App) -> None:
+    """A killed LiteLLM returns with all of its models, and the other replica answers all the while."""
     victim, other = app.names()
     before = app.models(victim)
     app.kill(victim, "litellm")
@@ -112,6 +117,7 @@ def test_litellm_killed_comes_back_with_its_models_while_the_other_serves(app: A
 
 
 def test_sidecar_or_job_killed_and_litellm_serves_on(app: App) -> None:
+    """Killing what syncs loses nothing that is published, and the next change arrives as usual."""
     victim = app.names()[0]
     if app.variant == "sidecar":
         app.kill(victim, "copilot-sync")
@@ -146,6 +152,7 @@ def only_cronjob(app: App) -> None:
 
 
 def test_the_cronjob_really_fires_and_reads_the_catalog_once_for_all_replicas(app: App) -> None:
+    """The schedule starts Jobs by itself, and one Job asks GitHub for the catalog once."""
     only_cronjob(app)
 
     def fired() -> list[Object]:
@@ -184,6 +191,7 @@ def test_applying_again_changes_nothing_and_takes_nothing_back(app: App) -> None
 
 
 def test_the_hook_follows_the_real_swap_within_three_seconds(app: App) -> None:
+    """After the kubelet's swap of the volume each hook has the change in its router within three seconds."""
     only_cronjob(app)
     name = add_model(app, "timed")
     app.everywhere(lambda pod: name in app.models(pod), 180, "the change arrives")
@@ -197,6 +205,7 @@ def test_the_hook_follows_the_real_swap_within_three_seconds(app: App) -> None:
 
 
 def test_rbac_allows_the_one_configmap_and_refuses_all_else(app: App) -> None:
+    """The API server lets the sync's account get and patch its ConfigMap, and do nothing else."""
     only_cronjob(app)
     user = f"--as=system:serviceaccount:{app.namespace}:copilot-sync"
 

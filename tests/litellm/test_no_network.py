@@ -291,11 +291,9 @@ def a_minute(world: World, twin: World) -> Minute:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", WAYS)
 def test_a_minute_without_github_around_a_renewal(worlds: dict[str, World], how: str) -> None:
-    """Other providers' p99 stays within twice that of just before; Copilot serves within 5 s of GitHub's return.
-
-    A minute in which a twin, for which GitHub was there, got more than twice as slow says nothing of GitHub, and is
-    repeated. All else holds in each.
-    """
+    """Other providers' p99 stays within twice that of just before; Copilot serves within 5 s of GitHub's return."""
+    # A minute in which a twin, for which GitHub was there, got more than twice as slow says nothing of GitHub, and is
+    # repeated. All else holds in each.
     world, twin = worlds[how], worlds[WAYS[WAYS.index(how) - 1]]
     for _ in range(RUNS):
         minute = a_minute(world, twin)

@@ -67,10 +67,8 @@ def publish(proxy: Proxy, items: list[dict[str, Any]]) -> None:
 def test_the_shared_login_is_never_used(
     fresh_gh: GitHub, start: Callable[..., Proxy], credentials: list[dict[str, Any]]
 ) -> None:
-    """Without a seat of his own a caller gets a 401 that says what to do, on every endpoint, and Copilot no request.
-
-    That also holds while LiteLLM has no credential of that name, and the list of models follows as ever.
-    """
+    """Without a seat of his own a caller gets a 401 that says what to do, on every endpoint, and Copilot no request."""
+    # That also holds while LiteLLM has no credential of that name, and the list of models follows as ever.
     proxy = start(fresh_gh, config={"credential_list": credentials})
     proxy.login(fresh_gh.new_access_token())
     publish(proxy, CATALOG)

@@ -101,11 +101,9 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
 
 @pytest.mark.core
 def test_every_price_is_the_one_that_was_written(setup: Setup) -> None:
-    """/model/info shows no price of LiteLLM's where the catalog prices input and output.
-
-    But for boundaries that the catalog does not have: those it adds from its own map, for display only, and
-    ``test_every_request_costs_what_the_catalog_says`` shows that they enter no cost.
-    """
+    """/model/info shows no price of LiteLLM's where the catalog prices input and output."""
+    # But for boundaries that the catalog does not have: those it adds from its own map, for display only, and
+    # test_every_request_costs_what_the_catalog_says shows that they enter no cost.
     shown = setup.proxy.info()
     assert len(shown) == len(setup.known) * (len(BILLINGS) + 2)
     mixed = {}

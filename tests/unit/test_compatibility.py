@@ -111,10 +111,7 @@ def test_a_run_without_marks_leaves_nothing(run):
 
 
 def test_the_page_shows_each_version_once(tmp_path):
-    """A row per version with its features, a column per version with its figures, notes below; read back as written.
-
-    What the two parts of a run say of the same thing is put together as within one.
-    """
+    """The page has a row and a column per version, notes below, and the two parts of a run put together."""
     parts = [
         {
             "litellm": "1.9.0",

@@ -16,6 +16,7 @@ from sidecar.errors import StorageError
 from sidecar.files import read_file, remove_leftovers, replace_file
 from tests.support.files import NOBODY, files_under, unprivileged
 from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 OLD, NEW = b"old\n" * 1000, b"new\n" * 3000
 
@@ -70,6 +71,7 @@ def test_readers_see_old_or_new(tmp_path):
 
     reader = threading.Thread(target=read)
     reader.start()
+    until(lambda: seen)
     for number in range(100):
         replace_file(path, NEW if number % 2 else OLD, mode=0o644)
     done.set()

@@ -263,9 +263,8 @@ def many(price: float) -> list[dict[str, Any]]:
 
 
 def test_three_hundred_models_at_once_hold_up_no_request(gh, start, record_figure):
-    """Added, changed and removed at once, they hold the loop for no longer than one model takes, and cost no more than
-    LiteLLM's own entry point does for as many, which is measured in the same process.
-    """
+    """Added, changed and removed at once, they hold the loop for no longer than one model takes."""
+    # And cost no more than LiteLLM's own entry point does for as many, which is measured in the same process.
     proxy: Proxy = start(
         gh,
         config={"model_list": [PINNED, MOCK]},

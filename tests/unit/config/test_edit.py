@@ -97,6 +97,7 @@ def is_subsequence(part: bytes, whole: bytes) -> bool:
 
 @corpus
 def test_corpus_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
+    """Every config of the corpus keeps its bytes through updates, and is as it was when our entries go."""
     assert_reversible(config)
 
 
@@ -106,6 +107,7 @@ def test_corpus_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
     [pytest.param(text, id=name) for name, text in CONFIGS if len(text) < 100_000 and b"self: *x" not in text],
 )
 def test_corpus_means_the_same_to_the_reader_of_litellm(config: bytes) -> None:
+    """To the parser that LiteLLM uses, nothing but our entries has been added to a config of the corpus."""
     before, after = parsed(config), parsed(update_config(config, FIRST).text)
     foreign = [item for item in after.pop("model_list") if not is_managed(item)]
     assert foreign == (before.pop("model_list", None) or [])
@@ -114,12 +116,14 @@ def test_corpus_means_the_same_to_the_reader_of_litellm(config: bytes) -> None:
 
 
 def test_corpus_is_as_large_as_promised() -> None:
+    """The corpus has at least sixty configs, no two the same."""
     assert len(CONFIGS) >= 60
     assert len({text for _, text in CONFIGS}) == len(CONFIGS)
 
 
 @pytest.mark.parametrize(("config", "message"), [pytest.param(text, says, id=name) for name, text, says in REFUSED])
 def test_refused_with_a_reason_and_a_cure(config: bytes, message: str) -> None:
+    """A config that cannot be updated safely is refused with the reason and with what to do."""
     with pytest.raises(UsageError, match=message) as caught:
         update_config(config, FIRST)
     assert caught.value.hint
@@ -127,6 +131,7 @@ def test_refused_with_a_reason_and_a_cure(config: bytes, message: str) -> None:
 
 @pytest.mark.parametrize("eol", ["\n", "\r\n"])
 def test_inserted_lines_end_as_the_others_do(eol: str) -> None:
+    """Lines that are put in end as the config's own lines do, on Unix and on Windows."""
     text = update_config(USUAL.replace(b"\n", eol.encode()), FIRST).text.decode()
     assert text.count("\n") == text.count(eol)
 
@@ -143,6 +148,7 @@ def test_ten_thousand_lines_take_a_second_or_two() -> None:
 
 
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyYAML has no C parser, its Python parser keeps the same promises."""
     monkeypatch.setattr("sidecar.config.yamltext._LOADERS", (yaml.SafeLoader,))
     for name, config in CONFIGS[::3]:
         if len(config) < 10_000:
@@ -154,6 +160,7 @@ def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [b"{x:,\n y: 1}\n", b"x: 1 \t# c\n"])
 def test_reads_what_only_one_of_the_readers_accepts(config: bytes) -> None:
+    """A config that only one of PyYAML's two parsers accepts is updated all the same."""
     assert update_config(update_config(config, FIRST).text, []).text == config
 
 
@@ -167,6 +174,7 @@ def own(name: str) -> str:
 
 
 def test_new_entries_go_to_the_place_of_the_first_and_comments_stay() -> None:
+    """New entries take the place of the first old one, and comments between entries stay in theirs."""
     config = (
         "model_list:\n"
         + mine("a")
@@ -187,18 +195,21 @@ def test_new_entries_go_to_the_place_of_the_first_and_comments_stay() -> None:
 
 
 def test_comment_on_the_last_line_of_a_managed_entry_stays() -> None:
+    """A user's comment behind one of our entries outlives it, in a line of its own."""
     config = "model_list:\n" + own("old").rstrip("\n") + "  # keep me\n" + mine("b")
     for entries in ([entry("new")], []):
         assert b"\n  # keep me\n" in update_config(config.encode(), entries).text
 
 
 def test_comment_behind_an_entry_does_not_become_part_of_a_block_scalar() -> None:
+    """A comment that stays behind is indented so that the block text before it does not swallow it."""
     before = "  - model_name: a\n    note: |\n     text\n"
     config = "model_list:\n" + before + own("old").rstrip("\n") + "          # keep me\n"
     assert update_config(config.encode(), []).text.decode() == "model_list:\n" + before + "  # keep me\n"
 
 
 def test_comments_left_behind_a_block_scalar_do_not_become_part_of_it() -> None:
+    """A comment line after one of our entries stays a comment when block text comes to stand before it."""
     before = "model_list:\n  - model_name: a\n    note: |\n      text\n"
     result = update_config((before + own("old") + "      # keep me\n").encode(), []).text
     assert parsed(result) == parsed(before.encode())
@@ -206,6 +217,7 @@ def test_comments_left_behind_a_block_scalar_do_not_become_part_of_it() -> None:
 
 
 def test_block_scalar_keeps_its_line_break_when_the_end_of_the_file_goes() -> None:
+    """Block text before the last entry of a file keeps its final line break when that entry goes."""
     config = "model_list:\n  - model_name: a\n    note: |\n      text\n" + own("old").rstrip("\n")
     assert parsed(update_config(config.encode(), []).text)["model_list"][0]["note"] == "text\n"
 
@@ -223,6 +235,7 @@ def test_block_scalar_keeps_its_line_break_when_the_end_of_the_file_goes() -> No
     ],
 )
 def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:
+    """Our entry leaves a list in brackets with its comma, whatever stands before and after it."""
     text = "model_list: " + config.replace("{O}", OWN) + "\n"
     result = update_config(text.encode(), []).text.decode()
     assert parsed(result.encode()) == parsed(("model_list: " + expected).encode())
@@ -231,6 +244,7 @@ def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:
 
 
 def test_hand_written_entry_wins() -> None:
+    """A hand-written entry keeps its name; ours of that name is left out, at the next sync too."""
     result = update_config(("model_list:\n" + mine("gen-2")).encode(), FIRST)
     assert result.kept == ("gen-2",)
     assert result.change.added == ("gen-1", "gen-3")
@@ -239,6 +253,7 @@ def test_hand_written_entry_wins() -> None:
 
 
 def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() -> None:
+    """Entries that route to Copilot by hand are replaced by ours when asked for, and only then."""
     config = (
         "model_list:\n"
         + mine("gen-1", "github_copilot/gen-1")
@@ -259,6 +274,7 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
 
 
 def test_changes_are_told_field_by_field() -> None:
+    """What changed is told by entry and field, with the old and the new value."""
     old = update_config(USUAL, FIRST).text
     result = update_config(old, [FIRST[0], entry("gen-2", mode="responses", note="x"), entry("gen-4")])
     assert result.change.fields == (
@@ -269,32 +285,38 @@ def test_changes_are_told_field_by_field() -> None:
 
 
 def test_reformatted_but_equal_entries_are_left_alone() -> None:
+    """Entries of ours that somebody reformatted without changing their meaning stay as they are."""
     text = update_config(USUAL, FIRST).text
     reformatted = text.replace(b"0.0000015", b"1.5e-06").replace(b"mode: chat", b"mode:   'chat' # c")
     assert update_config(reformatted, FIRST).text == reformatted
 
 
 def test_edited_managed_entry_is_put_right() -> None:
+    """An entry of ours whose meaning somebody changed is what it should be after the next update."""
     text = update_config(USUAL, FIRST).text
     assert update_config(text.replace(b"supports_vision: true", b"supports_vision: 1"), FIRST).text == text
 
 
 def test_entry_without_its_id_is_the_users() -> None:
+    """An entry that has lost our id is the user's own from then on."""
     text = update_config(USUAL, FIRST).text.replace(b"id: github_copilot/managed/gen-2", b"id: my-own")
     assert update_config(text, FIRST).kept == ("gen-2",)
 
 
 def test_comment_in_a_list_that_was_added_stays_when_the_list_goes() -> None:
+    """A comment in a model_list that we added stays when the list goes again."""
     text = update_config(b"x: 1\n", FIRST).text
     assert update_config(text + b"  # mine\n", []).text == b"x: 1\n  # mine\n"
 
 
 def test_hand_written_entry_in_a_list_that_was_added_keeps_it() -> None:
+    """A model_list that we added stays as long as it holds an entry of the user."""
     text = update_config(b"x: 1\n", FIRST).text + mine("a").encode()
     assert [item["model_name"] for item in parsed(update_config(text, []).text)["model_list"]] == ["a"]
 
 
 def test_anchor_in_an_entry_is_refused_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generated text with an anchor could refer to the user's and is refused as our own mistake."""
     monkeypatch.setattr(edit, "dump_entries", lambda entries: "- &a {}\n- *a\n")
     with pytest.raises(SidecarError, match="internal error"):
         update_config(USUAL, FIRST)
@@ -302,6 +324,7 @@ def test_anchor_in_an_entry_is_refused_as_a_bug(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("wrong", ["", "model_list: []\n", "x: [", USUAL.decode().replace("480", "481")])
 def test_wrong_result_is_never_handed_out(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that does not parse to what was meant is refused as our own mistake."""
     monkeypatch.setattr("sidecar.config.edit.rewrite", lambda *args: wrong)
     with pytest.raises(SidecarError, match="internal error"):
         update_config(USUAL, FIRST)
@@ -368,6 +391,7 @@ def configs(draw: st.DrawFn) -> bytes:
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(configs())
 def test_any_config_keeps_every_foreign_byte_and_comes_back(config: bytes) -> None:
+    """Any config that YAML accepts keeps the promises of the corpus."""
     try:
         yaml.compose(config.decode().removeprefix("\ufeff"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:

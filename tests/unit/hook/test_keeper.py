@@ -87,7 +87,7 @@ def test_the_token_is_written_whole_and_private(gh, keeper, clock):
     clock.passed += 1600
     keeper.turn()
     second = keeper.shared.file.stat()
-    assert (second.st_ino, stat.S_IMODE(second.st_mode)) != first.st_ino and stat.S_IMODE(second.st_mode) == 0o600
+    assert second.st_ino != first.st_ino and stat.S_IMODE(second.st_mode) == 0o600
     assert keeper.current() != record["token"]
     assert [item.name for item in keeper.directory.iterdir() if item.name.endswith(".tmp")] == []
     assert gh.count(EXCHANGE) == 2

@@ -161,7 +161,7 @@ def test_demo_catalog():
             picker=st.booleans(),
             preview=st.booleans(),
             type=st.sampled_from(["chat", "embeddings", "completion"]),
-            reachable_endpoints=st.none() | st.lists(st.sampled_from([CHAT, RESPONSES, MESSAGES, WS]), max_size=2),
+            endpoints=st.none() | st.lists(st.sampled_from([CHAT, RESPONSES, MESSAGES, WS]), max_size=2),
             policy=st.sampled_from([None, "enabled", "disabled"]),
         ),
         min_size=1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import yaml
 
@@ -16,8 +18,18 @@ def table(process):
     return {line[6:19].strip(): line[:4] for line in lines}
 
 
+def cures(process):
+    """name → cure of each check that failed, in order; the cure is the line below it."""
+    lines = [*process.stdout.splitlines(), ""]
+    return {
+        line[6:19].strip(): below.strip().removeprefix("cure: ") if below.startswith("      cure: ") else ""
+        for line, below in pairwise(lines)
+        if line.startswith("fail")
+    }
+
+
 def first_failure(process):
-    return next((name for name, result in table(process).items() if result == "fail"), None)
+    return next(iter(cures(process)), None)
 
 
 HOOK = {
@@ -151,21 +163,21 @@ def out_of_step(bench):
         (revoke, "exchange", 3, "python -m sidecar login"),
         (no_copilot, "subscription", 3, "https://github.com/settings/copilot"),
         (strange_host, "plan host", 4, "GITHUB_COPILOT_API_BASE"),
-        (break_catalog, "catalog", 4, ""),
+        (break_catalog, "catalog", 4, "https://www.githubstatus.com"),
         (filter_all, "models", 2, "COPILOT_MODELS_INCLUDE"),
         (no_file, "config", 2, "sync"),
-        (broken_file, "config", 2, ""),
+        (broken_file, "config", 2, "Correct that place"),
         (no_litellm, "LiteLLM", 6, "LITELLM_URL"),
         (wrong_key, "in step", 6, "LITELLM_MASTER_KEY"),
         (out_of_step, "in step", 6, "copilot-hook"),
     ],
 )
 def test_broken_hop(healthy, harm, hop, code, cure):
-    """The first failure is the hop that is broken, with its cure; what hangs on it is skipped, the rest is checked."""
+    """The hop that is broken fails first, each failure has a cure; what hangs on it is skipped, the rest is checked."""
     harm(healthy)
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == (hop, code)
-    assert cure in done.stdout.partition("cure: ")[2]
+    assert cure in cures(done)[hop] and all(cures(done).values())
     assert "pass" in done.stdout and TOKEN not in done.stdout and "sk-" not in done.stdout
 
 
@@ -173,7 +185,7 @@ def test_config_mode(healthy, tmp_path):
     """With a config it is the config that is checked."""
     config = tmp_path / "config.yaml"
     done = healthy.run("doctor", "--config", str(config))
-    assert first_failure(done) == "config" and "is not there" in done.stdout
+    assert first_failure(done) == "config" and "is not there" in done.stdout and "sync" in cures(done)["config"]
     healthy.run("sync", "--config", str(config))
     assert healthy.run("doctor", "--config", str(config)).code == 0
 
@@ -195,7 +207,7 @@ def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, cure):
     healthy.hook |= changes
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == ("hook", 6)
-    assert said in done.stdout and cure in done.stdout.partition("cure: ")[2]
+    assert said in done.stdout and cure in cures(done)["hook"]
 
 
 def test_a_litellm_without_the_hook_is_no_failure(healthy):

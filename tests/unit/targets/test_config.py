@@ -95,7 +95,8 @@ def test_hand_written_entry(bench, config):
     assert "github_copilot/gpt-4o stays as" in done.stderr
     adopted = bench.run("sync", "--config", str(config), "--adopt")
     assert "  adopted github_copilot/gpt-4o" in adopted.stdout
-    assert all("model_info" in item for item in yaml.safe_load(config.read_text())["model_list"][1:])
+    ours = yaml.safe_load(config.read_text())["model_list"][1:]
+    assert len(ours) == 2 and all("model_info" in item for item in ours)
 
 
 def test_restore(bench, config):

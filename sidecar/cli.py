@@ -123,11 +123,11 @@ def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.E
     for note in selected.notes:
         log.warning("%s", note)
     if arguments.json:
-        left_out = selected.left_out if arguments.all else None
-        print(json.dumps(models_document(selected.models, entries, left_out), indent=2))
+        omitted = selected.omitted if arguments.all else None
+        print(json.dumps(models_document(selected.models, entries, omitted), indent=2))
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(models_table(selected.models, selected.left_out if arguments.all else (), width))
+    print(models_table(selected.models, selected.omitted if arguments.all else (), width))
 
 
 def _serve(settings: Settings) -> int:

@@ -1,1 +1,1 @@
-"""The catalog turned into LiteLLM entries. Pure, but for the user's own files that customize reads."""
+"""Turns the catalog into LiteLLM entries. Pure, except that ``customize`` reads the user's own files."""

@@ -1,8 +1,8 @@
-"""Remembers the catalog from sync to sync, so that a model leaves only after several absences in a row.
+"""The record of absences: a model is removed only after it was absent from several catalogs in a row.
 
-Copilot's list is not stable from call to call. The memory is a small JSON file beside the models file,
-which survives restarts. ``recall`` and ``merge`` are pure; a memory that cannot be read is started
-afresh, which is said in the log and costs no more than one removal that comes early.
+Copilot's list varies from call to call. The record is a small JSON file next to the models file, so it
+survives restarts. Everything here is pure. If the record cannot be read, the sync logs that and starts a
+new one; at worst, a model is then removed early.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ Absences = Mapping[str, LastSeen]
 
 
 def absences_file(models_file: Path) -> Path:
-    """Where the memory for ``models_file`` is kept."""
+    """Where the record for ``models_file`` is kept."""
     return models_file.with_name(f".{models_file.stem}.memory.json")
 
 
 def merge_absences(
-    memory: Absences, found: Iterable[Item], remove_after: int
+    record: Absences, found: Iterable[Item], remove_after: int
 ) -> tuple[list[Item], dict[str, LastSeen]]:
-    """The items to work with (found ones, and absent ones that stay for now) and the new memory.
+    """The items to use (those found, and absent ones that are kept for now) and the updated record.
 
-    ``remove_after`` is the number of absences in a row after which an item is gone.
+    ``remove_after`` is the number of absences in a row after which an item is removed.
     """
     found = list(found)
-    new = {item["id"]: LastSeen(item) for item in found if id_problem(item.get("id")) is None}
-    kept: list[Item] = []
-    for key, remembered in memory.items():
-        if key not in new and remembered.absences + 1 < remove_after:
-            new[key] = LastSeen(remembered.item, remembered.absences + 1)
-            kept.append(remembered.item)
-    return [*found, *kept], new
+    updated = {item["id"]: LastSeen(item) for item in found if id_problem(item.get("id")) is None}
+    absent: list[Item] = []
+    for key, last in record.items():
+        if key not in updated and last.absences + 1 < remove_after:
+            updated[key] = LastSeen(last.item, last.absences + 1)
+            absent.append(last.item)
+    return [*found, *absent], updated
 
 
-def dump_absences(memory: Absences) -> bytes:
-    """The memory as JSON bytes; equal memories give equal bytes."""
-    models = {key: {"absences": value.absences, "item": value.item} for key, value in memory.items()}
+def dump_absences(record: Absences) -> bytes:
+    """The record as JSON bytes; equal records give equal bytes."""
+    models = {key: {"absences": value.absences, "item": value.item} for key, value in record.items()}
     text = json.dumps({"schema": SCHEMA, "models": models}, sort_keys=True, default=_number, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 
 def load_absences(data: bytes | None) -> dict[str, LastSeen] | None:
-    """The memory in ``data``: empty for no data, None when the data is no memory."""
+    """The record in ``data``: empty if there is no data, None if the data is not a record."""
     if data is None:
         return {}
     try:

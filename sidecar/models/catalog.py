@@ -1,7 +1,7 @@
 """The catalog as typed models: parsed from Copilot's ``/models``, trusting nothing in it.
 
-A field of a wrong type counts as missing. An item without a usable id is refused with a reason; only
-an answer that as a whole cannot be a catalog is an error. Pure; the order of the items has no effect.
+A field of the wrong type counts as missing. An item without a valid id is omitted with a reason; only
+a response that is not a catalog at all is an error. Pure; the order of the items does not matter.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sidecar.models.prices import Prices, Promo
 from sidecar.text import printable
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")
-LONGEST_ID = 128
+MAX_ID_LENGTH = 128
 Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Token limits; None where the catalog names none."""
+    """Token limits; None where the catalog does not state one."""
 
     window: int | None = None
     prompt: int | None = None
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Supports:
-    """What a model can do. True or False as the catalog says, None where it says nothing at all."""
+    """What a model supports: True or False as the catalog states it, None where it states nothing."""
 
     vision: bool | None = None
     tool_calls: bool | None = None
@@ -71,54 +71,54 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Something in the catalog that is no model, and why; ``label`` is safe to show."""
+class Omitted:
+    """A catalog item that LiteLLM is not given, and why; ``label`` is safe to display."""
 
     label: str
     reason: str
 
 
 def catalog_items(payload: object) -> list[Item]:
-    """The items of a catalog answer. Raises BadAnswer when it is empty or no catalog at all."""
+    """The items of a catalog response. Raises BadAnswer when it is empty or not a catalog."""
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, list):
         raise BadAnswer("the catalog has no list of models in `data`")
     found = [item for item in data if isinstance(item, Mapping)]
     if not any(id_problem(item.get("id")) is None for item in found):
-        raise BadAnswer("the catalog holds not one model")
+        raise BadAnswer("the catalog contains no models")
     return found
 
 
-def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Refused]]:
-    """Typed models in the order of their ids, and what was refused.
+def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
+    """Typed models in the order of their ids, and what was omitted.
 
-    Of several items with one id that item stays that is in the picker, then the one with the highest
-    ``version``, then the one whose JSON sorts first.
+    Among items with the same id, one in the picker wins, then the highest ``version``, then the one whose
+    JSON sorts first.
     """
-    refused: list[Refused] = []
+    omitted: list[Omitted] = []
     chosen: dict[str, tuple[Any, Item]] = {}
     for item in sorted(found, key=_canonical):
         problem = id_problem(item.get("id"))
         if problem is not None:
-            refused.append(Refused(printable(item.get("id"), 40), problem))
+            omitted.append(Omitted(printable(item.get("id"), 40), problem))
             continue
         rank = (item.get("model_picker_enabled") is True, _text(item, "version"))
         if item["id"] in chosen:
-            refused.append(Refused(item["id"], "listed more than once"))
+            omitted.append(Omitted(item["id"], "listed more than once"))
             if rank <= chosen[item["id"]][0]:
                 continue
         chosen[item["id"]] = (rank, item)
-    return [_model(chosen[key][1]) for key in sorted(chosen)], refused
+    return [_model(chosen[key][1]) for key in sorted(chosen)], omitted
 
 
 def id_problem(value: object) -> str | None:
-    """Why ``value`` cannot be a model's id; None when it can. YAML, shells and terminals must be safe."""
+    """Why ``value`` is not a valid model id; None if it is. An id must be safe in YAML, shells and terminals."""
     if not isinstance(value, str) or not value:
         return "has no id"
-    if len(value) > LONGEST_ID:
-        return f"its id is longer than {LONGEST_ID} characters"
+    if len(value) > MAX_ID_LENGTH:
+        return f"its id is longer than {MAX_ID_LENGTH} characters"
     if not _ID.fullmatch(value):
-        return "its id has characters that no model id has"
+        return "its id contains invalid characters"
     return None
 
 
@@ -151,7 +151,7 @@ def _model(item: Item) -> Model:
 
 
 def _supports(value: object) -> Supports:
-    """A flag that is missing from ``supports`` is a no: Copilot lists what a model can do."""
+    """A flag missing from ``supports`` means no: Copilot lists only what a model supports."""
     if not isinstance(value, Mapping):
         return Supports()
     efforts = value.get("reasoning_effort")
@@ -163,7 +163,7 @@ def _supports(value: object) -> Supports:
         structured_outputs=value.get("structured_outputs") is True,
         streaming=streaming if isinstance(streaming, bool) else None,
         adaptive_thinking=value.get("adaptive_thinking") is True,
-        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}, key=_strength))
+        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}, key=_effort_rank))
         if isinstance(efforts, list)
         else (),
         min_thinking_budget=_count(value, "min_thinking_budget"),
@@ -174,7 +174,7 @@ def _supports(value: object) -> Supports:
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def _strength(effort: str) -> tuple[int, str]:
+def _effort_rank(effort: str) -> tuple[int, str]:
     return (_EFFORTS.index(effort) if effort in _EFFORTS else len(_EFFORTS)), effort
 
 
@@ -182,17 +182,17 @@ _MONTHS = [
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 ]
-_SPELLED = rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}}),? (20\d\d)\b"
+_LONG_DATE = rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}}),? (20\d\d)\b"
 
 
 def _deprecation(messages: object) -> str:
-    """The date (YYYY-MM-DD) in a deprecation warning's text, empty where there is none."""
+    """The date (YYYY-MM-DD) in a deprecation warning's text; empty if there is none."""
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, Mapping) and message.get("code") in {"model_pending_deprecation", "model_deprecated"}:
             text = _text(message, "message", 2000)
             for year, month, day in [
                 *re.findall(r"\b(20\d\d)-(\d\d)-(\d\d)\b", text, re.ASCII),
-                *((y, _MONTHS.index(m) + 1, d) for m, d, y in re.findall(_SPELLED, text, re.ASCII)),
+                *((y, _MONTHS.index(m) + 1, d) for m, d, y in re.findall(_LONG_DATE, text, re.ASCII)),
             ]:
                 with contextlib.suppress(ValueError):  # such as February 30
                     return date(int(year), int(month), int(day)).isoformat()

@@ -1,4 +1,4 @@
-"""What differs between two sets of entries: for logs, for whoever is notified, and for dry runs. Pure."""
+"""The differences between two sets of entries, for logs, notifications and dry runs. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.text import printable
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One field of an entry: ``path`` like ``model_info.mode``; None stands for a missing value."""
+    """One field of an entry: ``path`` like ``model_info.mode``; None means that the value is missing."""
 
     model_name: str
     path: str
@@ -31,11 +31,11 @@ class Change:
     adopted: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """One line for each model and each field, for people."""
+        """One human-readable line per model and per field."""
         lines = [f"added {name}" for name in self.added] + [f"removed {name}" for name in self.removed]
         lines += [f"adopted {name}" for name in self.adopted]
         return lines + [
-            f"changed {item.model_name}: {item.path} from {_shown(item.old)} to {_shown(item.new)}"
+            f"changed {item.model_name}: {item.path} from {_display(item.old)} to {_display(item.new)}"
             for item in self.fields
         ]
 
@@ -85,5 +85,5 @@ def _name(entry: Any) -> str:
     return str(entry.get("model_name"))
 
 
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     return "nothing" if value is None else printable(value)

@@ -1,7 +1,7 @@
-"""The user's own files: aliases (further names for models) and overrides (values merged over generated ones).
+"""The user's own files: aliases (additional model names) and overrides (values merged over generated ones).
 
-Both are YAML mappings, read again on every sync. A mistake is named by file and line; nothing is
-published with a mistake in either.
+Both are YAML mappings, read again on every sync. Errors name the file and the line; nothing is published
+while either file is invalid.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sidecar.text import printable
 _NEWEST = "newest of "
 _FORBIDDEN = {
     "litellm_params": {
-        "model": "it says which model is called",
-        "api_key": "Copilot's key comes from the login, and the models file must hold no secret",
+        "model": "it selects the model that is called",
+        "api_key": "Copilot's key comes from the login, and the models file must not contain secrets",
         "api_base": "the Copilot token would be sent to that address",
         "base_url": "the Copilot token would be sent to that address",
-        "configurable_clientside_auth_params": "clients could have the Copilot token sent to an address of theirs",
+        "configurable_clientside_auth_params": "clients could have the Copilot token sent to an address of their own",
         "use_litellm_proxy": "the Copilot token would be sent to another proxy",
         "custom_llm_provider": "the provider is github_copilot",
         "litellm_credential_name": "COPILOT_CREDENTIAL_NAME sets it, for all models",
         "github_copilot_auth_type": "COPILOT_CREDENTIAL_NAME sets it, for all models",
-        "github_copilot_host": "the credential that COPILOT_CREDENTIAL_NAME names has the host",
-        "cache_models_for": "LiteLLM would send it to Copilot, which refuses it",
+        "github_copilot_host": "the host is part of the credential that COPILOT_CREDENTIAL_NAME names",
+        "cache_models_for": "LiteLLM would send it to Copilot, which rejects it",
     },
     "model_info": {"id": "it marks the entry as managed"},
 }
@@ -44,7 +44,7 @@ _FORBIDDEN = {
 
 @dataclass(frozen=True)
 class Alias:
-    """A further name; ``target`` is a model id, or a pattern when ``newest`` is set."""
+    """An additional name; ``target`` is a model id, or a pattern when ``newest`` is set."""
 
     name: str
     target: str
@@ -61,7 +61,7 @@ class Override:
 
 @dataclass(frozen=True)
 class Custom:
-    """Everything from the user's files."""
+    """The contents of both files."""
 
     aliases: tuple[Alias, ...] = ()
     overrides: tuple[Override, ...] = ()
@@ -71,11 +71,11 @@ def load_custom(settings: Settings) -> Custom:
     """Read the files that COPILOT_ALIASES_FILE and COPILOT_OVERRIDES_FILE name. Raises UsageError, StorageError."""
     aliases = tuple(
         _alias(settings.aliases_file, line, key, value)
-        for line, key, value in _pairs(settings.aliases_file, "COPILOT_ALIASES_FILE")
+        for line, key, value in _read_mapping(settings.aliases_file, "COPILOT_ALIASES_FILE")
     )
     overrides = tuple(
         _override(settings.overrides_file, line, key, value)
-        for line, key, value in _pairs(settings.overrides_file, "COPILOT_OVERRIDES_FILE")
+        for line, key, value in _read_mapping(settings.overrides_file, "COPILOT_OVERRIDES_FILE")
     )
     return Custom(aliases, overrides)
 
@@ -83,11 +83,11 @@ def load_custom(settings: Settings) -> Custom:
 def resolve_aliases(
     aliases: Iterable[Alias], models: Sequence[Model], taken: Iterable[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """The model id behind each alias, and a note on each alias that had to be left out.
+    """The model id behind each alias, and a note on each alias that was skipped.
 
-    ``newest of PATTERN`` is the matching model with the highest numbers in its id, read from left to right;
-    among equals one that is no preview, then the shortest id, then the first in the alphabet. A name in
-    ``taken`` belongs to a real model, which keeps it.
+    ``newest of PATTERN`` is the matching model with the highest numbers in its id, compared from left to
+    right; ties go to a model that is not a preview, then to the shortest id, then to the first in
+    alphabetical order. A name in ``taken`` belongs to a real model, which keeps it.
     """
     ids, real = {model.id for model in models}, set(taken)
     resolved: dict[str, str] = {}
@@ -95,17 +95,17 @@ def resolve_aliases(
     for alias in aliases:
         matching = [model for model in models if fnmatchcase(model.id, alias.target)] if alias.newest else []
         if alias.name in real:
-            notes.append(f"the alias {alias.name} is left out: a model has that name")
+            notes.append(f"the alias {alias.name} is skipped: a model has that name")
         elif alias.newest and matching:
-            resolved[alias.name] = max(sorted(matching, key=lambda model: model.id), key=_age).id
+            resolved[alias.name] = max(sorted(matching, key=lambda model: model.id), key=_recency).id
         elif not alias.newest and alias.target in ids:
             resolved[alias.name] = alias.target
         else:
-            notes.append(f"the alias {alias.name} is left out: no model is {printable(alias.target)}")
+            notes.append(f"the alias {alias.name} is skipped: no model matches {printable(alias.target)}")
     return resolved, notes
 
 
-def _age(model: Model) -> tuple[tuple[int, ...], bool, int]:
+def _recency(model: Model) -> tuple[tuple[int, ...], bool, int]:
     return tuple(int(digits) for digits in re.findall(r"\d{1,18}", model.id)), not model.preview, -len(model.id)
 
 
@@ -128,45 +128,47 @@ def _merge(target: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _alias(path: Path | None, line: int, name: str, value: Any) -> Alias:
     if id_problem(name):
-        raise _mistake(path, line, f"the alias {printable(name)!r} cannot be a model name")
+        raise _error(path, line, f"the alias {printable(name)!r} is not a valid model name")
     if not isinstance(value, str):
-        raise _mistake(path, line, f"the alias {name} needs a model id, or `newest of` and a pattern")
+        raise _error(path, line, f"the alias {name} must be a model id, or `newest of` and a pattern")
     newest = value.startswith(_NEWEST)
     target = value.removeprefix(_NEWEST).strip()
     if not target or (not newest and id_problem(target)):
-        raise _mistake(path, line, f"the alias {name} stands for {printable(value)!r}, which can be no model id")
+        raise _error(path, line, f"the alias {name} refers to {printable(value)!r}, which is not a valid model id")
     return Alias(name, target, newest)
 
 
 def _override(path: Path | None, line: int, pattern: str, value: Any) -> Override:
     if not isinstance(value, dict) or not value:
-        raise _mistake(path, line, f"{printable(pattern)} needs litellm_params, model_info or both")
+        raise _error(path, line, f"{printable(pattern)} must contain litellm_params, model_info or both")
     for part, content in value.items():
         if part not in _FORBIDDEN:
-            raise _mistake(
-                path, line, f"{printable(pattern)} has {printable(part)!r}; only litellm_params and model_info"
+            raise _error(
+                path,
+                line,
+                f"{printable(pattern)} has {printable(part)!r}; only litellm_params and model_info are allowed",
             )
         if not isinstance(content, dict):
-            raise _mistake(path, line, f"{part} of {printable(pattern)} is no mapping")
+            raise _error(path, line, f"{part} of {printable(pattern)} is not a mapping")
         for key in content:
             if key in _FORBIDDEN[part]:
-                raise _mistake(
-                    path, line, f"{part}.{key} of {printable(pattern)} may not be set: {_FORBIDDEN[part][key]}"
+                raise _error(
+                    path, line, f"{part}.{key} of {printable(pattern)} must not be set: {_FORBIDDEN[part][key]}"
                 )
-        problem = _not_plain(content) or _not_usable(part, content)
+        problem = _unsupported_value(content) or _invalid_field(part, content)
         if problem:
-            raise _mistake(path, line, f"{part} of {printable(pattern)} holds {problem}")
+            raise _error(path, line, f"{part} of {printable(pattern)} contains {problem}")
     return Override(pattern, value)
 
 
-def _not_plain(value: Any) -> str | None:
-    """What in ``value`` LiteLLM could not take from its configuration, None if nothing."""
+def _unsupported_value(value: Any) -> str | None:
+    """What in ``value`` LiteLLM's configuration does not allow; None if nothing."""
     if isinstance(value, dict):
         odd = next((key for key in value if not isinstance(key, str)), None)
-        found = next(filter(None, map(_not_plain, value.values())), None)
-        return f"the key {printable(odd)}, which is no text" if odd is not None else found
+        found = next(filter(None, map(_unsupported_value, value.values())), None)
+        return f"the key {printable(odd)}, which is not a string" if odd is not None else found
     if isinstance(value, list):
-        return next(filter(None, map(_not_plain, value)), None)
+        return next(filter(None, map(_unsupported_value, value)), None)
     if isinstance(value, float) and not math.isfinite(value):
         return "a number that is not finite"
     if value is None or isinstance(value, (str, int, float)):
@@ -174,27 +176,27 @@ def _not_plain(value: Any) -> str | None:
     return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
 
 
-def _not_usable(part: str, content: Mapping[str, Any]) -> str | None:
-    """What would make the hook refuse the whole models file, None if nothing: LiteLLM relies on these types."""
+def _invalid_field(part: str, content: Mapping[str, Any]) -> str | None:
+    """What would make the hook reject the whole models file, None if nothing: LiteLLM relies on these types."""
     headers = content.get("extra_headers", {}) if part == "litellm_params" else {}
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        return "extra_headers that are not all text; put the values in quotes"
+        return "extra_headers whose values are not all strings; put them in quotes"
     for key, value in content.items() if part == "model_info" else ():
         amount = "_cost" in key or key.endswith("_tokens")
         if amount and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15):
-            return f"{key}: {printable(value)}, which is no amount; write a number without quotes (0.000001, not 1e-6)"
+            return f"{key}: {printable(value)}, not a valid amount; write a number without quotes (0.000001, not 1e-6)"
     if not isinstance(content.get("mode", ""), str):
-        return "a mode that is no text"
+        return "a mode that is not a string"
     return None
 
 
-def _pairs(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
-    """``(line, key, value)`` for each pair of the mapping in ``path``; none when no file is named."""
+def _read_mapping(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
+    """``(line, key, value)`` for each pair of the mapping in ``path``; empty if no file is set."""
     if path is None:
         return []
     data = read_file(path)
     if data is None:
-        raise UsageError(f"{variable}: there is no file {path}", hint="Correct the path, or unset the variable.")
+        raise UsageError(f"{variable}: {path} does not exist", hint="Correct the path, or unset the variable.")
     try:
         loader = yaml.SafeLoader(data)
         try:
@@ -202,15 +204,15 @@ def _pairs(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
             if node is None:
                 return []
             if not isinstance(node, yaml.MappingNode):
-                raise _mistake(path, 1, "it is no mapping")
+                raise _error(path, 1, "the file is not a mapping")
             pairs: list[tuple[int, str, Any]] = []
             for key, value in node.value:
                 line = key.start_mark.line + 1
                 name = loader.construct_document(key)
                 if not isinstance(name, str):
-                    raise _mistake(path, line, f"the key {printable(name)} is no text; put it in quotes")
+                    raise _error(path, line, f"the key {printable(name)} is not a string; put it in quotes")
                 if any(name == other for _, other, _ in pairs):
-                    raise _mistake(path, line, f"{printable(name)} is there twice")
+                    raise _error(path, line, f"{printable(name)} appears twice")
                 pairs.append((line, name, loader.construct_document(value)))
             return pairs
         finally:
@@ -218,10 +220,10 @@ def _pairs(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         text = getattr(error, "problem", None) or type(error).__name__
-        raise _mistake(path, mark.line + 1 if mark else 1, f"it is not valid YAML: {printable(text)}") from None
+        raise _error(path, mark.line + 1 if mark else 1, f"not valid YAML: {printable(text)}") from None
 
 
-def _mistake(path: Path | None, line: int, text: str) -> UsageError:
+def _error(path: Path | None, line: int, text: str) -> UsageError:
     return UsageError(
-        f"{path}, line {line}: {text}", hint="Correct that line; docs/reference.md shows what it may hold."
+        f"{path}, line {line}: {text}", hint="Correct that line; docs/reference.md shows what it may contain."
     )

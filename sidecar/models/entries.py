@@ -1,8 +1,8 @@
 """Turns models into LiteLLM ``model_list`` entries, and entries into YAML. Pure and deterministic.
 
-One entry per model and name. ``litellm_params`` holds nothing that LiteLLM would pass on to Copilot as
-a parameter; everything known about the model stands beside it in ``model_info``. What the catalog
-does not say is left out, so that LiteLLM's own knowledge applies.
+One entry per model and name. ``litellm_params`` contains nothing that LiteLLM would pass on to Copilot as
+a parameter; everything known about the model goes into ``model_info``. What the catalog does not state is
+omitted, so that LiteLLM's own data applies.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HEADER = """\
 """
 
 Entry = dict[str, Any]
-NOTHING = Custom()
-_SPELLING = {
+NO_CUSTOMIZATION = Custom()
+_LITELLM_PATHS = {
     CHAT: "/v1/chat/completions",
     RESPONSES: "/v1/responses",
     MESSAGES: "/v1/messages",
@@ -37,16 +37,16 @@ _EFFORTS = ("none", "minimal", "low", "xhigh", "max")
 
 
 def build_entries(
-    models: Sequence[Model], settings: Settings, custom: Custom = NOTHING
+    models: Sequence[Model], settings: Settings, custom: Custom = NO_CUSTOMIZATION
 ) -> tuple[list[Entry], list[str]]:
-    """The entries for ``models`` under all their names, overrides merged in, and what is worth saying about them."""
+    """The entries for ``models`` under all their names, overrides merged in, and notes to log."""
     names: list[tuple[str, str, Model]] = []
-    doubles = []
+    duplicates = []
     for model in sorted(models, key=lambda item: "/" in item.id):
         for name in model_names(model, settings):
-            # The same name twice would be load-balanced between two models.
+            # LiteLLM would load-balance a shared name between the two models.
             if any(name == other for other, _, _ in names):
-                doubles.append(f"{name} stays another model's name; {model.id} does without")
+                duplicates.append(f"the name {name} is skipped for {model.id}: another model has it")
             else:
                 names.append((name, _key(model, name), model))
     by_id = {model.id: model for model in models}
@@ -56,7 +56,7 @@ def build_entries(
         with_overrides(_entry(name, key, model, settings), model.id, custom.overrides)
         for name, key, model in sorted(names, key=lambda item: item[1])
     ]
-    return found, [*doubles, *notes]
+    return found, [*duplicates, *notes]
 
 
 def model_names(model: Model, settings: Settings) -> list[str]:
@@ -82,11 +82,11 @@ def _entry(name: str, key: str, model: Model, settings: Settings) -> Entry:
 
 
 def _seat(settings: Settings) -> dict[str, str]:
-    """Whose seat pays: nothing for the shared login, else the credential under which each user has his own.
+    """Whose seat pays: nothing for the shared login, else the credential under which each user has their own.
 
-    The name alone would not do: LiteLLM falls back to the shared login while it does not have a credential of
-    that name (``github_copilot_auth_mode`` in its llms/github_copilot/per_user_auth.py). With the type beside
-    it, LiteLLM since 1.108 refuses such a request, and older ones send the type to Copilot, which refuses it.
+    The name alone is not enough: LiteLLM falls back to the shared login as long as it has no credential of
+    that name (``github_copilot_auth_mode`` in its llms/github_copilot/per_user_auth.py). With the type added,
+    LiteLLM 1.108 and newer reject such a request; older ones send the type to Copilot, which rejects it.
     """
     if settings.credential is None:
         return {}
@@ -94,23 +94,23 @@ def _seat(settings: Settings) -> dict[str, str]:
 
 
 def headers(model: Model, settings: Settings) -> dict[str, str]:
-    """The request headers for a model, in lower case (LiteLLM doubles others).
+    """The request headers for a model, in lower case (LiteLLM duplicates others).
 
-    Copilot refuses an image without ``copilot-vision-request``, which LiteLLM does not send by itself.
+    Copilot rejects images without ``copilot-vision-request``, which LiteLLM does not send by itself.
     """
     vision = {"copilot-vision-request": "true"} if model.supports.vision else {}
     return {**settings.editor_headers(), **vision}
 
 
 def model_info(model: Model, settings: Settings) -> dict[str, Any]:
-    """What LiteLLM is told about a model: mode, endpoints, limits, capabilities, prices, facts for people.
+    """The ``model_info`` of a model: mode, endpoints, limits, capabilities, prices, descriptive fields.
 
     Token limits in tokens, prices in USD per token.
     """
     info: dict[str, Any] = {
         "litellm_provider": PROVIDER.rstrip("/"),
         "mode": mode(model),
-        "supported_endpoints": [_SPELLING[item] for item in reachable_endpoints(model)],
+        "supported_endpoints": [_LITELLM_PATHS[item] for item in reachable_endpoints(model)],
         **_limits(model),
         **_capabilities(model),
         **_costs(model.prices, settings.prices),
@@ -126,7 +126,7 @@ def model_info(model: Model, settings: Settings) -> dict[str, Any]:
 
 
 def mode(model: Model) -> str:
-    """LiteLLM's ``mode``: ``responses`` only where there is no other way, because it reroutes chat requests."""
+    """LiteLLM's ``mode``: ``responses`` only if there is no alternative, because it reroutes chat requests."""
     reachable = reachable_endpoints(model)
     if EMBEDDINGS in reachable:
         return "embedding"
@@ -174,7 +174,7 @@ def _capabilities(model: Model) -> dict[str, Any]:
 
 
 def _costs(prices: Prices | None, source: str) -> dict[str, Decimal]:
-    """LiteLLM's price keys: each that it would otherwise fill in from its own map for an id that it knows."""
+    """Every price key of LiteLLM's that it would otherwise fill in from its own map for a known id."""
     if source == "litellm" or (prices is None and source == "live"):
         return {}
     if prices is None or source == "zero":
@@ -192,7 +192,7 @@ def _costs(prices: Prices | None, source: str) -> dict[str, Decimal]:
 
 
 def _rate_keys(rates: Rates, above: str = "") -> dict[str, Decimal]:
-    """The keys for the tokens ``above`` a boundary. Written tokens cost the same however long they are kept."""
+    """The keys for the tokens ``above`` a boundary. Cache writes cost the same however long they are kept."""
     keys = {
         "input_cost_per_token": rates.input,
         "output_cost_per_token": rates.output,

@@ -1,9 +1,9 @@
 """Token prices of a catalog item, as exact decimals in USD per token.
 
 The catalog states them in AI credits (1 credit = 0.01 USD) per ``batch_size`` tokens, in one or two
-tiers, or in an older flat form in nano-credits (1e-9 credit). What is not a price in any of these forms is
-no price: a zero would override LiteLLM's own. A promotion that runs is a fact beside the prices; it never
-changes them.
+tiers, or in an older flat form in nano-credits (1e-9 credit). Anything else counts as no price, not as
+zero, which would override LiteLLM's own price. A current promotion is reported separately; it never changes
+the prices.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 USD_PER_CREDIT = Decimal("0.01")
 NANO = Decimal("1e-9")
-_HIGHEST = Decimal(1)
-_LOWEST = Decimal("1e-18")
+_MAX_PRICE = Decimal(1)
+_MIN_PRICE = Decimal("1e-18")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """USD per token; None where the catalog names no price."""
+    """USD per token; None where the catalog states no price."""
 
     input: Decimal | None = None
     output: Decimal | None = None
@@ -29,11 +29,11 @@ class Rates:
     cache_write: Decimal | None = None
 
     def known(self) -> bool:
-        """Whether requests can be priced. Without a price for input LiteLLM before 1.106 would use one of its own."""
+        """Whether requests can be priced. Without an input price, LiteLLM before 1.106 uses its own."""
         return self.input is not None
 
     def over(self, other: Rates) -> Rates:
-        """These rates, and those of ``other`` where these have none."""
+        """These rates, falling back to those of ``other``."""
         return Rates(
             other.input if self.input is None else self.input,
             other.output if self.output is None else self.output,
@@ -42,9 +42,9 @@ class Rates:
         )
 
     def complete(self) -> Rates:
-        """These rates; cached and written tokens without a rate of their own cost what input tokens cost.
+        """These rates; cache reads and writes without a rate of their own cost as much as input tokens.
 
-        GitHub's rate card calls a cache write "not applicable" for models that have no cost for it
+        GitHub's rate card calls a cache write "not applicable" for models that do not charge for it
         (github/docs, data/tables/copilot/models-and-pricing.yml): such tokens are input tokens.
         """
         return self.over(Rates(cache_read=self.input, cache_write=self.input))
@@ -52,14 +52,14 @@ class Rates:
 
 @dataclass(frozen=True)
 class Prices:
-    """Rates for a prompt of up to ``boundary`` tokens, and for a longer one; one tier has no boundary."""
+    """Rates for prompts of up to ``boundary`` tokens and for longer ones; a single tier has no boundary."""
 
     default: Rates
     boundary: int | None = None
     long_context: Rates | None = None
 
     def tiers(self) -> tuple[Rates, Rates | None]:
-        """The complete rates up to the boundary and above it; what the second lacks is as in the first."""
+        """The complete rates up to the boundary and above it; the second tier falls back to the first."""
         longer = self.long_context
         return self.default.complete(), None if longer is None else longer.over(self.default).complete()
 
@@ -73,7 +73,7 @@ class Promo:
 
 
 def parse_prices(billing: object) -> Prices | None:
-    """The prices in a catalog item's ``billing``, None where there are none."""
+    """The prices in a catalog item's ``billing``; None if there are none."""
     table = billing.get("token_prices") if isinstance(billing, Mapping) else None
     if not isinstance(table, Mapping):
         return None
@@ -97,7 +97,7 @@ def parse_prices(billing: object) -> Prices | None:
 
 
 def parse_promo(billing: object) -> Promo | None:
-    """The promotion in a catalog item's ``billing``, None where there is none that takes something off."""
+    """The promotion in a catalog item's ``billing``; None if there is none with a discount."""
     promo = billing.get("promo") if isinstance(billing, Mapping) else None
     percent = _number(promo.get("discount_percent")) if isinstance(promo, Mapping) else None
     if not isinstance(promo, Mapping) or percent is None or not 0 < percent <= 100:
@@ -126,10 +126,10 @@ def _rates(tier: Mapping[str, object], unit: Decimal, batch: Decimal) -> Rates:
 
 
 def _per_token(price: Decimal, unit: Decimal, batch: Decimal) -> Decimal | None:
-    """price × unit / batch to 17 significant digits (a float holds no more); None if beyond all reason."""
+    """price × unit / batch to 17 significant digits (all that a float can hold); None if implausible."""
     with localcontext(Context(prec=17, rounding=ROUND_HALF_EVEN)):
         usd = price * unit / batch
-    return usd if usd == 0 or _LOWEST <= usd <= _HIGHEST else None
+    return usd if usd == 0 or _MIN_PRICE <= usd <= _MAX_PRICE else None
 
 
 def _differs(longer: Rates, default: Rates) -> bool:

@@ -1,7 +1,7 @@
-"""Which models LiteLLM shall serve, and one reason for each that it shall not. Pure.
+"""Selects the models that LiteLLM serves, with a reason for each one omitted. Pure.
 
-The picker filter never leaves nothing: some plans have no model in the picker at all, and then policy and
-endpoints decide. User's own patterns may leave nothing; that is reported as the user's mistake.
+The picker filter never excludes every model: on plans without any model in the picker, policy and endpoints
+decide. The user's own filters may; that is reported as a usage error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from sidecar.errors import BadAnswer, UsageError
-from sidecar.models.catalog import Model, Refused
+from sidecar.models.catalog import Model, Omitted
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -20,18 +20,18 @@ CHAT, RESPONSES, MESSAGES, EMBEDDINGS = "/chat/completions", "/responses", "/v1/
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen models in the order of their ids, the others with a reason each, and what is worth saying."""
+    """The selected models in the order of their ids, the omitted ones with their reasons, and notes to log."""
 
     models: tuple[Model, ...]
-    left_out: tuple[Refused, ...]
+    omitted: tuple[Omitted, ...]
     notes: tuple[str, ...] = ()
 
 
 def reachable_endpoints(model: Model) -> tuple[str, ...]:
-    """The Copilot endpoints of the model that LiteLLM can reach; empty when there is none.
+    """The model's Copilot endpoints that LiteLLM can call; empty if there are none.
 
-    Where the catalog does not list endpoints, the model's type decides. ``ws:/responses`` and plain
-    completions are out of LiteLLM's reach.
+    If the catalog does not list endpoints, the model's type decides. LiteLLM cannot call ``ws:/responses``
+    or plain completions.
     """
     if model.type == "embeddings":
         reachable: tuple[str, ...] = (EMBEDDINGS,)
@@ -42,16 +42,16 @@ def reachable_endpoints(model: Model) -> tuple[str, ...]:
     return reachable if model.endpoints is None else tuple(item for item in reachable if item in model.endpoints)
 
 
-def select_models(models: Sequence[Model], refused: Iterable[Refused], settings: Settings) -> Selection:
+def select_models(models: Sequence[Model], invalid: Iterable[Omitted], settings: Settings) -> Selection:
     """Apply the filters of ``settings``.
 
-    Raises BadAnswer when the catalog has no model that could be called, UsageError when the user's own
-    filters leave none.
+    Raises BadAnswer when none of the catalog's models can be called, UsageError when the user's own filters
+    exclude them all.
     """
     reasons = {model.id: _unusable(model) for model in models}
     usable = [model for model in models if reasons[model.id] is None]
     if not usable:
-        raise BadAnswer("the catalog holds no model that LiteLLM can call with this account")
+        raise BadAnswer("the catalog contains no models that LiteLLM can call with this account")
     notes = []
     for model in usable:
         reasons[model.id] = _unwanted(model, settings)
@@ -59,7 +59,7 @@ def select_models(models: Sequence[Model], refused: Iterable[Refused], settings:
     if not wanted:
         counted = sorted({reasons[model.id] or "" for model in usable})
         raise UsageError(
-            f"the filters leave none of {len(usable)} models: {'; '.join(counted)}",
+            f"the filters exclude all {len(usable)} models: {'; '.join(counted)}",
             hint="Widen COPILOT_MODELS_INCLUDE, COPILOT_MODELS_EXCLUDE or the other filters.",
         )
     if settings.picker_only:
@@ -70,9 +70,9 @@ def select_models(models: Sequence[Model], refused: Iterable[Refused], settings:
                     reasons[model.id] = "not in Copilot's model picker (COPILOT_PICKER_ONLY)"
             wanted = picked
         elif not any(model.picker for model in models):
-            notes.append("Copilot has no model in its picker for this plan; policy and endpoints decide instead")
-    left_out = [Refused(key, reason) for key, reason in reasons.items() if reason is not None]
-    return Selection(tuple(wanted), tuple(sorted([*refused, *left_out], key=lambda item: item.label)), tuple(notes))
+            notes.append("Copilot's picker has no models for this plan; policy and endpoints decide instead")
+    omitted = [Omitted(key, reason) for key, reason in reasons.items() if reason is not None]
+    return Selection(tuple(wanted), tuple(sorted([*invalid, *omitted], key=lambda item: item.label)), tuple(notes))
 
 
 def _unusable(model: Model) -> str | None:
@@ -80,19 +80,19 @@ def _unusable(model: Model) -> str | None:
         return "disabled by policy"
     if not reachable_endpoints(model):
         listed = "none" if not model.endpoints else printable(", ".join(model.endpoints), 80)
-        return f"callable nowhere LiteLLM can reach (type {model.type}, endpoints: {listed})"
+        return f"has no endpoint that LiteLLM can call (type {model.type}, endpoints: {listed})"
     return None
 
 
 def _unwanted(model: Model, settings: Settings) -> str | None:
     if "/" in model.id and not settings.slashed_ids:
-        return "its id has a slash (COPILOT_SLASHED_IDS)"
+        return "its id contains a slash (COPILOT_SLASHED_IDS)"
     if model.type == "embeddings" and not settings.embeddings:
         return "an embedding model (COPILOT_EMBEDDINGS)"
     if model.preview and not settings.previews:
         return "a preview (COPILOT_PREVIEWS)"
     if settings.include and not any(fnmatchcase(model.id, pattern) for pattern in settings.include):
-        return "matches no pattern of COPILOT_MODELS_INCLUDE"
+        return "matches no pattern in COPILOT_MODELS_INCLUDE"
     if any(fnmatchcase(model.id, pattern) for pattern in settings.exclude):
-        return "matches a pattern of COPILOT_MODELS_EXCLUDE"
+        return "matches a pattern in COPILOT_MODELS_EXCLUDE"
     return None

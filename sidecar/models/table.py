@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sidecar.models.catalog import Model, Refused
+from sidecar.models.catalog import Model, Omitted
 from sidecar.models.entries import Entry
 from sidecar.models.prices import Promo
 from sidecar.models.selection import reachable_endpoints
@@ -20,11 +20,11 @@ _DROP_ORDER = ("PROMO", "CAN", "VENDOR", "ENDPOINTS", "OUTPUT", "CONTEXT")
 _RIGHT = {"CONTEXT", "OUTPUT", "$/M IN", "$/M OUT", "PROMO"}
 
 
-def models_table(models: Sequence[Model], left_out: Iterable[Refused], width: int | None) -> str:
-    """One line a model, then one line for each of ``left_out`` with its reason.
+def models_table(models: Sequence[Model], omitted: Iterable[Omitted], width: int | None) -> str:
+    """One line per model, then one line for each of ``omitted`` with its reason.
 
-    ``width`` is the terminal's, in characters: what does not fit is left away column by column, the least
-    important first. None (a pipe) leaves nothing away.
+    ``width`` is the terminal's, in characters: columns that do not fit are dropped, the least important
+    first. None (a pipe) keeps all of them.
     """
     rows = [_row(model) for model in models]
     columns = ["MODEL", "VENDOR", "ENDPOINTS", "CONTEXT", "OUTPUT", "CAN", "$/M IN", "$/M OUT"]
@@ -35,26 +35,26 @@ def models_table(models: Sequence[Model], left_out: Iterable[Refused], width: in
         if name in columns and width is not None and sum(widths[column] + 2 for column in columns) - 2 > width:
             columns.remove(name)
     lines = [_line({name: name for name in columns}, columns, widths), *(_line(row, columns, widths) for row in rows)]
-    others = list(left_out)
+    others = list(omitted)
     if others:
         longest = max(len(item.label) for item in others)
-        lines += ["", "left out:", *(f"  {item.label:<{longest}}  {item.reason}" for item in others)]
+        lines += ["", "omitted:", *(f"  {item.label:<{longest}}  {item.reason}" for item in others)]
     return "\n".join(lines)
 
 
 def models_document(
-    models: Sequence[Model], entries: Sequence[Entry], left_out: Iterable[Refused] | None
+    models: Sequence[Model], entries: Sequence[Entry], omitted: Iterable[Omitted] | None
 ) -> dict[str, Any]:
     """What ``--json`` prints: each model's id and names with its entry's ``model_info``; exact prices as numbers."""
     by_id: dict[str, dict[str, Any]] = {}
     for entry in entries:
         model_id = entry["litellm_params"]["model"].split("/", 1)[1]
-        info = {key: _plain(value) for key, value in entry["model_info"].items() if key != "id"}
+        info = {key: _json_number(value) for key, value in entry["model_info"].items() if key != "id"}
         by_id.setdefault(model_id, {"id": model_id, "model_names": [], "model_info": info})
         by_id[model_id]["model_names"].append(entry["model_name"])
     result: dict[str, Any] = {"models": [by_id[model.id] for model in models]}
-    if left_out is not None:
-        result["left_out"] = [{"id": item.label, "reason": item.reason} for item in left_out]
+    if omitted is not None:
+        result["left_out"] = [{"id": item.label, "reason": item.reason} for item in omitted]
     return result
 
 
@@ -77,7 +77,7 @@ def _row(model: Model) -> dict[str, str]:
 
 
 def _promo(promo: Promo | None) -> str:
-    """Such as ``-50% to 2026-12-31``: what is announced, which the prices beside it may hold already or not."""
+    """Such as ``-50% to 2026-12-31``: as announced; the prices may or may not include it already."""
     if promo is None:
         return "-"
     until = f" to {promo.ends.date().isoformat()}" if promo.ends else ""
@@ -102,5 +102,5 @@ def _per_million(usd: Decimal | None) -> str:
     return f"{whole}.{rest:0<2}"
 
 
-def _plain(value: Any) -> Any:
+def _json_number(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value

@@ -141,9 +141,7 @@ def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) ->
 
     def chosen() -> str:
         selected, _ = entries_for(found, settings)
-        return (
-            f"{len(selected.models)} are for LiteLLM, {len(selected.left_out)} are left out (`models --all` says why)"
-        )
+        return f"{len(selected.models)} for LiteLLM, {len(selected.omitted)} omitted (`models --all` gives the reasons)"
 
     yield _attempt("models", chosen)
 

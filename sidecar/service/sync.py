@@ -38,8 +38,8 @@ def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
 def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
     """Select models and build their entries. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
     custom = load_custom(settings)
-    models, refused = parse_models(found)
-    selected = select_models(models, refused, settings)
+    models, invalid = parse_models(found)
+    selected = select_models(models, invalid, settings)
     entries, notes = build_entries(selected.models, settings, custom)
     return replace(selected, notes=(*selected.notes, *notes)), entries
 
@@ -54,7 +54,7 @@ def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, 
     synced = target.update(lambda stored: _build(found, stored, settings), stop)
     for note in synced.built.selection.notes:
         log.warning("%s", note)
-    for item in synced.built.selection.left_out:
+    for item in synced.built.selection.omitted:
         log.debug("omitted", extra={"model": item.label, "reason": item.reason})
     if synced.built.absent:
         log.info("absent from the catalog, kept for now", extra={"absent": list(synced.built.absent)})

@@ -73,7 +73,7 @@ def model(
     preview: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """One item of ``data``. What is ``None`` is left out: no ``endpoints`` means the key is absent.
+    """One item of ``data``. What is ``None`` is omitted: no ``endpoints`` means the key is absent.
 
     ``supports`` and ``limits`` add to (a value of ``None`` takes away from) what the type brings, and
     ``more`` sets top-level fields.

@@ -1,4 +1,4 @@
-"""The memory of earlier catalogs: a model leaves only after several absences in a row, restarts included."""
+"""The record of absences: a model is removed only after several absences in a row, across restarts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_items_without_a_usable_id_are_not_remembered():
 
 
 def test_file_beside_the_models_file():
-    """The memory is a hidden file in the directory of the models file."""
+    """The record is a hidden file in the directory of the models file."""
     assert absences_file(Path("/shared/copilot_models.yaml")) == Path("/shared/.copilot_models.memory.json")
 
 
@@ -82,41 +82,41 @@ def test_equal_memories_give_equal_bytes():
     assert dump_absences(merge_absences({}, [A, B], 3)[1]) == dump_absences(merge_absences({}, [B, A], 3)[1])
 
 
-def test_no_memory_yet():
-    """No file is an empty memory."""
+def test_no_record_yet():
+    """A missing file counts as an empty record."""
     assert load_absences(None) == {}
 
 
-def memory(**models):
+def record(**models):
     return json.dumps({"schema": 1, "models": models}).encode()
 
 
 DAMAGED = [
     b"", b"{", b"\x00\xff", b"null", b"[]", b"5", b'"x"', b"{}", b'{"schema": 1}', b'{"schema": 2, "models": {}}',
     b'{"schema": 1, "models": []}', b'{"schema": 1, "models": null}', b"[" * 100_000,
-    memory(a=5), memory(a={}), memory(a=None), memory(a={"item": 5, "absences": 0}),
-    memory(a={"item": {}, "absences": 0}),
-    memory(a={"item": A, "absences": "many"}), memory(a={"item": A, "absences": None}),
-    memory(a={"item": A}), memory(a={"item": A, "absences": float("inf")}),
+    record(a=5), record(a={}), record(a=None), record(a={"item": 5, "absences": 0}),
+    record(a={"item": {}, "absences": 0}),
+    record(a={"item": A, "absences": "many"}), record(a={"item": A, "absences": None}),
+    record(a={"item": A}), record(a={"item": A, "absences": float("inf")}),
     b'{"schema": 1, "models": {"a": {"item": {"id": "a", "x": 1e9999999999999999999}, "absences": 0}}}',
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DAMAGED, ids=lambda data: repr(data[:50]))
 def test_damaged(data):
-    """A damaged memory is recognised, and never an exception."""
+    """A damaged record is recognised and never raises."""
     assert load_absences(data) is None
 
 
 def test_wrong_id_is_dropped():
     """An item that is not what its key says is not believed."""
-    assert load_absences(memory(b={"item": A, "absences": 0}, a={"item": A, "absences": 1})) == {"a": LastSeen(A, 1)}
+    assert load_absences(record(b={"item": A, "absences": 0}, a={"item": A, "absences": 1})) == {"a": LastSeen(A, 1)}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.binary(max_size=60) | st.builds(lambda at: memory(a={"item": A, "absences": 1})[:at], st.integers(0, 900)))
+@given(st.binary(max_size=60) | st.builds(lambda at: record(a={"item": A, "absences": 1})[:at], st.integers(0, 900)))
 def test_any_bytes(data):
-    """Whatever the file holds, the answer is a memory or None."""
+    """Whatever the file contains, the result is a record or None."""
     found = load_absences(data)
     assert found is None or isinstance(found, dict)
 

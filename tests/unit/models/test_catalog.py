@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import BadAnswer
-from sidecar.models.catalog import LONGEST_ID, Limits, Supports, catalog_items, id_problem, parse_models
+from sidecar.models.catalog import MAX_ID_LENGTH, Limits, Supports, catalog_items, id_problem, parse_models
 from tests.fakes.catalog import demo_catalog, model, warning
 
 GOOD_IDS = [
@@ -28,7 +28,7 @@ BAD_IDS = [
     "- x", "{a: b}", "[x]", "#x", "x#y", "%TAG", "|", ">", "?", "~", "@x", "`id`", "$(id)", "a;b", "a|b", "a&b", "a\\b",
     "'x'", '"x"', "-rf", "--help", ".hidden", "/etc/passwd", "a//b", "a/", "../x", "a/../b", "gрt-4о", "x\u202ey",
     "\ud800",
-    "x" * (LONGEST_ID + 1), "x" * 1024, None, 5, True, 1.5, [], {}, ["gpt-4o"],
+    "x" * (MAX_ID_LENGTH + 1), "x" * 1024, None, 5, True, 1.5, [], {}, ["gpt-4o"],
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def one(**fields):
     return parse_models([model("m", **fields)])[0][0]
 
 
-@pytest.mark.parametrize("good", [*GOOD_IDS, "x" * LONGEST_ID])
+@pytest.mark.parametrize("good", [*GOOD_IDS, "x" * MAX_ID_LENGTH])
 def test_good_ids(good):
     """The ids that catalogs have are ids."""
     assert id_problem(good) is None

@@ -262,7 +262,7 @@ def test_prompt_caching():
 
 
 def test_facts_for_people():
-    """What people want to see stands in model_info; what the catalog does not say is left out."""
+    """What people want to see is in model_info; what the catalog does not state is omitted."""
     info = info_of(vendor="Anthropic", preview=True, category="powerful", name="Claude Fable 5", policy="enabled")
     shown = {key: info[key] for key in ["vendor", "preview", "category", "display_name"]}
     assert shown == {"vendor": "Anthropic", "preview": True, "category": "powerful", "display_name": "Claude Fable 5"}
@@ -451,9 +451,9 @@ def test_no_dangerous_id_gets_through(ids):
 
 
 def test_a_name_is_never_given_twice():
-    """A router's id that looks like another model's name does without it, and that is said."""
+    """A router's id that looks like another model's name is skipped, with a note."""
     models, _ = parse_models([model("gpt-4o"), model("github_copilot/gpt-4o")])
     found, notes = build_entries(models, Settings(names="both", slashed_ids=True))
     names = [entry["model_name"] for entry in found]
     assert sorted(names) == ["github_copilot/github_copilot/gpt-4o", "github_copilot/gpt-4o", "gpt-4o"]
-    assert notes == ["github_copilot/gpt-4o stays another model's name; github_copilot/gpt-4o does without"]
+    assert notes == ["the name github_copilot/gpt-4o is skipped for github_copilot/gpt-4o: another model has it"]

@@ -58,7 +58,7 @@ def test_two_tiers(name, boundary):
     ],
 )
 def test_a_second_tier_that_changes_nothing(longer):
-    """A second tier without a price of its own is left out."""
+    """A second tier without a price of its own is omitted."""
     found = parse_prices(tiered(tier(250, 1500, 25, context_max=272_000), longer))
     assert found.boundary is None and found.long_context is None
 

@@ -25,7 +25,7 @@ def ids(selection):
 
 
 def reason(selection, label):
-    (found,) = [item.reason for item in selection.left_out if item.label == label]
+    (found,) = [item.reason for item in selection.omitted if item.label == label]
     return found
 
 
@@ -58,7 +58,7 @@ def test_endpoints(kind, listed, reachable):
     ("item", "environ", "why"),
     [
         (model("m", policy="disabled"), {}, "policy"),
-        (model("m", endpoints=[]), {}, "nowhere"),
+        (model("m", endpoints=[]), {}, "no endpoint that LiteLLM can call"),
         (model("m", endpoints=[WS]), {}, "ws:/responses"),
         (model("m", type="completion"), {}, "completion"),
         (model("m", picker=False), {}, "COPILOT_PICKER_ONLY"),
@@ -70,8 +70,8 @@ def test_endpoints(kind, listed, reachable):
         (model("m"), {"COPILOT_MODELS_EXCLUDE": "?"}, "COPILOT_MODELS_EXCLUDE"),
     ],
 )
-def test_left_out(item, environ, why):
-    """A model that is left out has one reason, which names the setting if there is one."""
+def test_omitted(item, environ, why):
+    """An omitted model has one reason, which names the setting if there is one."""
     selection = choose([item, model("good")], **environ)
     assert ids(selection) == ["good"] and why in reason(selection, "m")
 
@@ -142,10 +142,10 @@ def test_catalog_without_a_usable_model():
 def test_demo_catalog():
     """From a catalog with every variation the picker's callable models are taken, in the order of their ids."""
     selection = choose(demo_catalog())
-    left_out = {item.label for item in selection.left_out}
-    assert ids(selection) == sorted(ids(selection)) and not left_out & set(ids(selection))
-    assert left_out | set(ids(selection)) == {item["id"] for item in demo_catalog()}
-    assert left_out == {
+    omitted = {item.label for item in selection.omitted}
+    assert ids(selection) == sorted(ids(selection)) and not omitted & set(ids(selection))
+    assert omitted | set(ids(selection)) == {item["id"] for item in demo_catalog()}
+    assert omitted == {
         "gpt-live", "gpt-3.5-turbo", "claude-3-opus", "grok-4.6", "retired-preview", "text-embedding-3-small",
         "text-embedding-ada-002", "gpt-41-copilot", "accounts/fakeco/routers/auto-router",
         "accounts/fakeco/models/house-model",
@@ -180,6 +180,6 @@ def test_never_down_to_nothing(items, environ):
     except SidecarError:
         return
     assert selection.models and all(reachable_endpoints(found) for found in selection.models)
-    assert {item.label for item in selection.left_out if item.reason != "listed more than once"}.isdisjoint(
+    assert {item.label for item in selection.omitted if item.reason != "listed more than once"}.isdisjoint(
         ids(selection)
     )

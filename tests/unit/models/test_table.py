@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.models.catalog import Refused, parse_models
+from sidecar.models.catalog import Omitted, parse_models
 from sidecar.models.entries import build_entries
 from sidecar.models.table import models_document, models_table
 from sidecar.settings import Settings
@@ -34,12 +34,12 @@ MODELS, _ = parse_models(
         ),
     ]
 )
-LEFT_OUT = [Refused("old", "disabled by policy")]
+OMITTED = [Omitted("old", "disabled by policy")]
 
 
 def test_a_line_a_model() -> None:
     """Numbers are short, prices per million, and what the catalog says is printable."""
-    lines = models_table(MODELS, LEFT_OUT, None).splitlines()
+    lines = models_table(MODELS, OMITTED, None).splitlines()
     assert lines[0].split() == ["MODEL", "VENDOR", "ENDPOINTS", "CONTEXT", "OUTPUT", "CAN", "$/M", "IN", "$/M", "OUT"]
     assert lines[1].split() == [
         "gpt-5",
@@ -86,7 +86,7 @@ def test_json_for_programs() -> None:
     assert shown["models"][0]["model_names"] == ["github_copilot/gpt-5", "gpt-5"]
     assert shown["models"][0]["model_info"]["input_cost_per_token"] == 1.25e-06
     assert "id" not in shown["models"][0]["model_info"]
-    assert models_document(MODELS, found, LEFT_OUT)["left_out"] == [{"id": "old", "reason": "disabled by policy"}]
+    assert models_document(MODELS, found, OMITTED)["left_out"] == [{"id": "old", "reason": "disabled by policy"}]
 
 
 @pytest.fixture(scope="module")

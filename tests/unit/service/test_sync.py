@@ -55,7 +55,7 @@ def test_first_sync(bench):
 
 
 def test_unchanged(synced):
-    """When nothing changed no file is touched, the memory included."""
+    """When nothing changed no file is touched, the record of absences included."""
     before = state(synced.shared)
     result = run(synced)
     assert result.change is None and result.models == 2 and state(synced.shared) == before
@@ -211,8 +211,8 @@ def test_at_once_when_asked_for(synced):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff" * 50, b'{"schema": 9}', b"[" * 100_000])
-def test_damaged_memory(synced, caplog, damage):
-    """A damaged memory is said, and costs no more than a removal that comes early."""
+def test_damaged_record(synced, caplog, damage):
+    """A damaged record is logged and costs at most one early removal."""
     absences_file(synced.models_file).write_bytes(damage)
     assert run(synced).change is None
     assert "damaged" in caplog.text
@@ -237,7 +237,7 @@ def test_missing_models_file(synced):
     assert synced.models_file.read_bytes() == good
 
 
-@pytest.mark.parametrize("which", ["models", "memory"])
+@pytest.mark.parametrize("which", ["models", "record"])
 def test_directory_in_place_of_a_file(bench, which):
     """A directory in place of either file is named."""
     bench.log_in()
@@ -248,7 +248,7 @@ def test_directory_in_place_of_a_file(bench, which):
 
 
 def test_deterministic(bench, tmp_path):
-    """The same catalog gives the same bytes, whatever came before, and the memory holds nothing but the catalog."""
+    """The same catalog gives the same bytes, whatever came before, and the record contains nothing but the catalog."""
     bench.gh.set_catalog(demo_catalog())
     bench.log_in()
     run(bench)
@@ -283,8 +283,8 @@ def test_hostile_catalog(bench, caplog):
     assert run(bench).models == 1 and bench.names() == ["github_copilot/ok"]
     assert "\x1b" not in caplog.text and "\x1b" not in bench.models_file.read_text()
     assert yaml.safe_load(bench.models_file.read_bytes()).keys() == {"model_list"}
-    left_out = [record.model for record in caplog.records if hasattr(record, "model")]
-    assert len(left_out) == len(bad) and all(label.isprintable() for label in left_out)
+    omitted = [record.model for record in caplog.records if hasattr(record, "model")]
+    assert len(omitted) == len(bad) and all(label.isprintable() for label in omitted)
 
 
 def test_another_app_s_token(bench, caplog):

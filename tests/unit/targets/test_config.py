@@ -1,4 +1,4 @@
-"""`sync` and `run` with a config: flags, dry runs, validation, restore, the memory, and log files."""
+"""`sync` and `run` with a config: flags, dry runs, validation, restore, the record of absences, and log files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(path):
 
 
 def test_flag_and_variable_are_one(bench, config):
-    """--config wins over CONFIG_FILE; the models file is left alone, the memory lies next to the config."""
+    """--config wins over CONFIG_FILE; the models file is left alone, the record of absences is next to the config."""
     done = bench.run("sync", "--config", str(config), CONFIG_FILE="/nowhere/else.yaml")
     assert done.code == 0 and "added github_copilot/gpt-4o" in done.stdout
     assert names(config) == ["mine", "github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
@@ -171,7 +171,7 @@ def test_service(bench, config):
     assert list(bench.shared.iterdir()) == []
 
 
-def test_memory_keeps_an_absent_model(bench, config):
+def test_record_keeps_an_absent_model(bench, config):
     """A model that is absent once stays in the config."""
     bench.run("sync", "--config", str(config))
     bench.gh.set_catalog([model("gpt-4o")])

@@ -62,6 +62,7 @@ if [ -n "$checks" ]; then
   ruff check .
   ruff format --check .
   mypy
+  "$python" scripts/structure.py --check
   "$python" scripts/reference.py --check
   "$python" scripts/compatibility.py --check
   git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck

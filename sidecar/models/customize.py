@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any
 import yaml
 
 from sidecar.errors import UsageError
-from sidecar.files import read_file
 from sidecar.models.catalog import Model, id_problem
 from sidecar.settings import Settings
 from sidecar.text import printable
@@ -67,15 +66,18 @@ class Custom:
     overrides: tuple[Override, ...] = ()
 
 
-def load_custom(settings: Settings) -> Custom:
-    """Read the files that COPILOT_ALIASES_FILE and COPILOT_OVERRIDES_FILE name. Raises UsageError, StorageError."""
+def load_custom(settings: Settings, read: Callable[[Path], bytes | None]) -> Custom:
+    """The files that COPILOT_ALIASES_FILE and COPILOT_OVERRIDES_FILE name; ``read`` gives None for a missing one.
+
+    Raises UsageError, and what ``read`` raises.
+    """
     aliases = tuple(
         _alias(settings.aliases_file, line, key, value)
-        for line, key, value in _read_mapping(settings.aliases_file, "COPILOT_ALIASES_FILE")
+        for line, key, value in _parse_mapping(settings.aliases_file, "COPILOT_ALIASES_FILE", read)
     )
     overrides = tuple(
         _override(settings.overrides_file, line, key, value)
-        for line, key, value in _read_mapping(settings.overrides_file, "COPILOT_OVERRIDES_FILE")
+        for line, key, value in _parse_mapping(settings.overrides_file, "COPILOT_OVERRIDES_FILE", read)
     )
     return Custom(aliases, overrides)
 
@@ -190,11 +192,13 @@ def _invalid_field(part: str, content: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _read_mapping(path: Path | None, variable: str) -> list[tuple[int, str, Any]]:
+def _parse_mapping(
+    path: Path | None, variable: str, read: Callable[[Path], bytes | None]
+) -> list[tuple[int, str, Any]]:
     """``(line, key, value)`` for each pair of the mapping in ``path``; empty if no file is set."""
     if path is None:
         return []
-    data = read_file(path)
+    data = read(path)
     if data is None:
         raise UsageError(f"{variable}: {path} does not exist", hint="Correct the path, or unset the variable.")
     try:

@@ -9,6 +9,7 @@ import logging
 import threading
 from dataclasses import replace
 
+from sidecar.files import read_file
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import exchange_token, read_catalog
 from sidecar.http_client import retrying
@@ -37,7 +38,7 @@ def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
 
 def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[Entry]]:
     """Select models and build their entries. Raises BadAnswer, UsageError, StorageError (the user's own files)."""
-    custom = load_custom(settings)
+    custom = load_custom(settings, read_file)
     models, invalid = parse_models(found)
     selected = select_models(models, invalid, settings)
     entries, notes = build_entries(selected.models, settings, custom)

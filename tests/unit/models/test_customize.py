@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import StorageError, UsageError
+from sidecar.files import read_file
 from sidecar.models.catalog import Model, parse_models
 from sidecar.models.customize import Alias, Custom, load_custom, resolve_aliases
 from sidecar.models.entries import build_entries
@@ -26,7 +27,7 @@ def load(tmp_path: Path, *, aliases: str | None = None, overrides: str | None = 
             path = tmp_path / f"{name.lower()}.yaml"
             path.write_text(text)
             environ[f"COPILOT_{name}_FILE"] = str(path)
-    return load_custom(Settings.load(environ))
+    return load_custom(Settings.load(environ), read_file)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_mistakes_in_aliases(tmp_path: Path, aliases: str, says: str) -> None:
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     """A file that is named has to be there and be readable; an empty one is fine."""
     with pytest.raises(UsageError, match=r"COPILOT_ALIASES_FILE: .* does not exist"):
-        load_custom(Settings.load({"COPILOT_ALIASES_FILE": str(tmp_path / "none.yaml")}))
+        load_custom(Settings.load({"COPILOT_ALIASES_FILE": str(tmp_path / "none.yaml")}), read_file)
     with pytest.raises(StorageError, match="cannot be read"):
-        load_custom(Settings.load({"COPILOT_OVERRIDES_FILE": str(tmp_path)}))
+        load_custom(Settings.load({"COPILOT_OVERRIDES_FILE": str(tmp_path)}), read_file)
     assert load(tmp_path, aliases="", overrides="# nothing\n") == Custom()

@@ -133,6 +133,7 @@ def in_each(worlds: dict[str, World], check: Callable[[World], None]) -> None:
             check(world)
         except Exception as error:
             error.add_note(f"with GitHub gone like this: {world.how}")
+            error.add_note("\n".join(world.proxy.hook_log()[-20:]))
             raise
 
     with ThreadPoolExecutor(len(worlds)) as threads:
@@ -287,6 +288,7 @@ def a_minute(world: World, twin: World) -> Minute:
     return Minute(*four, [status for _, status in copilot.between(left, returned)], recovered)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", WAYS)
 def test_a_minute_without_github_around_a_renewal(worlds: dict[str, World], how: str) -> None:

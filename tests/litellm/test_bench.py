@@ -10,6 +10,7 @@ LONGEST_SILENCE = 0.15
 """Seconds without an answer that nobody notices; or twice what it is in the same run without a change."""
 
 
+@pytest.mark.alone
 @pytest.mark.feature("follows", "updates")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ten_changes_under_load_cost_no_request(workers, record_figure):

@@ -185,6 +185,7 @@ def test_a_hand_written_entry_takes_over_a_generated_name_and_gives_it_back(edit
     edited.everywhere(lambda worker: "hello from gpt-4o" in worker.chat(P + "gpt-4o").text)
 
 
+@pytest.mark.alone
 @pytest.mark.feature("config followed")
 def test_twenty_edits_under_traffic_cost_no_request(edited, record_figure):
     """Clients ask without a pause for what stays and for what is edited: no failed request, no old answer after it."""

@@ -17,7 +17,7 @@ from tests.fakes.catalog import CHAT, model
 from tests.fakes.github import GitHub
 from tests.support.waiting import until
 
-from ..proxy import Answer, Both, Worker
+from ..proxy import OTHER, Answer, Both, Proxy, Worker
 
 P = PROVIDER
 EXCHANGE = "/copilot_internal/v2/token"
@@ -54,6 +54,9 @@ def every(proxy: Both, check: Callable[[Worker], Any], seconds: float) -> None:
         until(lambda worker=worker: check(worker), end - time.monotonic(), f"{worker}")
 
 
+PACE = 0.1
+
+
 @dataclass
 class Sample:
     began: float
@@ -70,7 +73,7 @@ class Load:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(PACE):
             began = time.monotonic()
             self.samples.append(Sample(began, self.worker.chat(self.model)))
 
@@ -84,27 +87,41 @@ class Load:
 
 
 def seconds(answers: list[Answer]) -> tuple[float, float]:
-    """The median and the longest time."""
-    taken = [answer.seconds for answer in answers]
-    return statistics.median(taken), max(taken)
+    """The median, and what all but one in fifty keep to, had somebody asked at each moment.
+
+    Whoever would have asked while one request was held up would have waited for the rest of that time: a worker that
+    stands still for a second counts ten times.
+    """
+    taken = [answer.seconds - n * PACE for answer in answers for n in range(int(answer.seconds / PACE) + 1)]
+    return statistics.median(taken), statistics.quantiles(taken, n=50)[-1]
 
 
+@pytest.mark.alone
 @pytest.mark.feature("guards")
-def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
-    """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast."""
+def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy, fresh_gh, start):
+    """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast.
+
+    How long is too long is seen in a LiteLLM of its own, for which GitHub is there: it is asked in the same moments.
+    """
+    fresh_gh.set_catalog(ITEMS)
+    twin: Proxy = start(fresh_gh, config={"model_list": [OTHER]})
+    twin.login(fresh_gh.new_access_token())
+    twin.publish(ITEMS)
+    twin.start()
+    until(lambda: twin.chat(P + "gpt-4o").status_code == 200, 10, "the twin serves")
     gh.set(token_lifetime=18)
     before_that = token_of(proxy)
-    began = time.monotonic()
     proxy.token_file(renew_at=0)
     until(lambda: token_of(proxy) != before_that, 5, "a short token")
     token_end = time.monotonic() + proxy.token_file()["expires_at"] - time.time()
     gh.clear()
     gh.fail(EXCHANGE, how="hang")
     with contextlib.ExitStack() as running:
-        others, copilots = ([Load(worker, name) for worker in proxy.connect()] for name in ("other", P + "gpt-4o"))
-        for load in (*others, *copilots):
-            running.callback(load.stop)
         began = time.monotonic()
+        others, copilots = ([Load(worker, name) for worker in proxy.connect()] for name in ("other", P + "gpt-4o"))
+        twins = {name: Load(*twin.connect(), name) for name in ("other", P + "gpt-4o")}
+        for load in (*others, *copilots, *twins.values()):
+            running.callback(load.stop)
         hang_began = until(lambda: gh.requests_to(EXCHANGE), 18, "the renewal")[0].time
         assert hang_began - began > 3 and token_end - hang_began > 3
         until(lambda: time.monotonic() > hang_began + 30, 40, "30 s of hanging", every=0.2)
@@ -116,14 +133,17 @@ def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy):
         recovered = time.monotonic() - healed
 
     print(f"\nserved again {recovered:.2f} s after GitHub came back")
-    for what, loads in (("other", others), ("copilot", copilots)):
-        for load in loads:
-            usual, usual_most = seconds(load.between(began, hang_began))
-            for phase, start, end in (("valid", hang_began, token_end), ("expired", token_end, healed)):
-                median, most = seconds(load.between(start, end))
-                print(f"{what:8} {phase:8} p50 {usual:.3f} -> {median:.3f} s, max {usual_most:.3f} -> {most:.3f} s")
-                assert median < 2 * usual + 0.05
-                assert most < max(2 * usual_most, 1.0)
+    for load in (*others, *copilots):
+        usual, usual_late = seconds(load.between(began, hang_began))
+        for phase, start_of, end_of in (("valid", hang_began, token_end), ("expired", token_end, healed)):
+            median, late = seconds(load.between(start_of, end_of))
+            twins_median, twins_late = seconds(twins[load.model].between(start_of, end_of))
+            print(
+                f"{load.model:22} {phase:8} p50 {usual:.3f} -> {median:.3f} s, twin {twins_median:.3f}; "
+                f"p98 {usual_late:.3f} -> {late:.3f} s, twin {twins_late:.3f}"
+            )
+            assert median < 2 * max(usual, twins_median) + 0.05
+            assert late < max(2 * usual_late, 2 * twins_late, 0.5)
     for load in others:
         assert all(answer.status == 200 for answer in load.between(began, healed))
     for load in copilots:

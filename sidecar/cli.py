@@ -44,7 +44,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         settings = Settings.load(environ, variables(arguments))
         configure(settings.log_level, as_json=arguments.command == "run", file=settings.log_file)
         for written, meant in likely_typos(environ):
-            log.warning("%s is set but not known; is %s meant?", printable(written), meant)
+            log.warning("%s is not a known setting; did you mean %s?", printable(written), meant)
         return _run(arguments, settings)
     except SidecarError as error:
         if arguments.command == "run":
@@ -55,9 +55,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
                 print(f"  {error.hint}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        raise  # whoever reads our output has had enough: no defect
+        raise  # the reader has closed the pipe: not a bug
     except Exception:
-        log.exception("a defect of this program; please report it")
+        log.exception("a bug in this program; please report it")
         return SidecarError.exit_code
 
 
@@ -111,9 +111,9 @@ def _sync(arguments: argparse.Namespace, settings: Settings, stop: threading.Eve
 
 def _restore(when: str, settings: Settings, stop: threading.Event) -> int:
     if settings.config_file is None:
-        raise UsageError("--restore needs a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
+        raise UsageError("--restore needs a config, and none is set", hint="Set --config or CONFIG_FILE.")
     backup = restore_backup(settings.config_file, when or None)
-    print(f"{settings.config_file} is restored from {backup}")
+    print(f"{settings.config_file} was restored from {backup}")
     notify_restored(settings, settings.config_file, backup, stop)
     return 0
 
@@ -132,7 +132,7 @@ def _models(arguments: argparse.Namespace, settings: Settings, stop: threading.E
 
 def _serve(settings: Settings) -> int:
     if settings.configmap:
-        raise UsageError("COPILOT_CONFIGMAP is for `sync`, in a CronJob", hint="Unset it for `run`.")
+        raise UsageError("COPILOT_CONFIGMAP is only supported by `sync`, in a CronJob", hint="Unset it for `run`.")
     status = Status()
     server = serve(settings.health_port, status) if settings.health_port else None
     try:

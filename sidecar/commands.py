@@ -1,6 +1,6 @@
-"""The commands, their flags and the exit codes, declared once. The parser and the reference are made from this.
+"""The commands, their flags and the exit codes, declared once for the parser and the reference.
 
-A flag that has a value sets an environment variable for this run: both are the same setting, and the flag wins.
+A flag with a variable sets that setting for this run; it takes precedence over the environment.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from sidecar import __version__
 
 EXIT_CODES = {
-    0: "done",
-    1: "`sync --dry-run`: it would change something; `healthcheck`: not alive or not ready",
-    2: "a flag, a variable or a file of the user's is wrong",
-    3: "a login is needed, or GitHub refuses the account",
-    4: "GitHub did not answer, or not as it should",
-    5: "a file cannot be read or written",
-    6: "LiteLLM does not answer, is not in step, or could not be told of a change (which stands)",
-    70: "a defect of this program",
-    130: "ended by SIGINT (`run`: 0)",
-    143: "ended by SIGTERM (`run`: 0)",
+    0: "success",
+    1: "`sync --dry-run`: there would be changes; `healthcheck`: not alive or not ready",
+    2: "a flag, an environment variable or a user's file is invalid",
+    3: "a login is required, or the account has no access to Copilot",
+    4: "GitHub or the API server did not answer, or returned an unusable response",
+    5: "a file, or an object in the API server, cannot be read or written",
+    6: "LiteLLM does not answer, is not in sync, or could not be notified of a change (which is kept)",
+    70: "a bug in this program",
+    130: "interrupted by SIGINT (`run`: 0)",
+    143: "terminated by SIGTERM (`run`: 0)",
 }
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag: its help, the name of its value (none: a switch), the variable it sets, whether the value may be
-    left away (then it is empty)."""
+    """A flag: its help, the name of its value (none: a switch), the variable it sets, and whether the value may
+    be omitted (then it is empty)."""
 
     help: str
     value: str = ""
@@ -36,57 +36,57 @@ class Flag:
     optional: bool = False
 
 
-_JSON = Flag("JSON for programs, not a table")
+_JSON = Flag("print JSON instead of a table")
 
 COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
     "login": (
         "log in to GitHub (device flow) and store the access token",
         {
-            "--json": Flag("write github_token.json as well"),
+            "--json": Flag("also write github_token.json"),
             "--import": Flag(
-                "no login: take over a token that LiteLLM or an editor has stored (at PATH, or where they keep it)",
+                "instead of logging in, import a token stored by LiteLLM or an editor (at PATH or in the usual places)",
                 "PATH",
                 optional=True,
             ),
         },
     ),
     "sync": (
-        "read the catalog once and bring the models file, or a config, up to date",
+        "read the catalog once and update the models file, or a config",
         {
-            "--config": Flag("keep this LiteLLM config in step, instead of the models file", "CONFIG", "CONFIG_FILE"),
-            "--adopt": Flag("replace hand-written entries for Copilot models in the config too"),
-            "--dry-run": Flag("only show what would change; ends with 1 if something would"),
+            "--config": Flag("keep this LiteLLM config in sync instead of the models file", "CONFIG", "CONFIG_FILE"),
+            "--adopt": Flag("also replace hand-written entries for Copilot models in the config"),
+            "--dry-run": Flag("only show what would change; exits with 1 if anything would"),
             "--restore": Flag(
-                "no sync: bring back the config's backup of TIME (as in its name), or the newest",
+                "instead of syncing, restore the config's backup of TIME (as in its name), or the newest",
                 "TIME",
                 optional=True,
             ),
             "--validate": Flag(
-                "run this when the config has changed, with its path; if it fails, the old one comes back",
+                "run this with the config's path after a change; if it fails, the old config is restored",
                 "CMD",
                 "COPILOT_VALIDATE",
             ),
             "--on-change": Flag(
-                "run this after a change, with the change as JSON on its input", "CMD", "COPILOT_ON_CHANGE"
+                "run this after a change, with the change as JSON on its standard input", "CMD", "COPILOT_ON_CHANGE"
             ),
-            "--on-change-url": Flag("POST the change there as JSON", "URL", "COPILOT_ON_CHANGE_URL"),
+            "--on-change-url": Flag("POST the change as JSON to this address", "URL", "COPILOT_ON_CHANGE_URL"),
             "--on-change-gunicorn": Flag(
-                "send SIGHUP to the gunicorn master named in this file; to nothing else",
+                "send SIGHUP to the gunicorn master named in this file, and to nothing else",
                 "PIDFILE",
                 "COPILOT_ON_CHANGE_GUNICORN",
             ),
         },
     ),
-    "prepare": ("place the hook, and an empty models file if there is none, and end", {}),
-    "run": ("the service: sync at start-up and every COPILOT_MODEL_SYNC_INTERVAL seconds", {}),
-    "healthcheck": ("ask the running service whether it is alive and ready", {}),
+    "prepare": ("install the hook, create an empty models file if there is none, and exit", {}),
+    "run": ("the service: sync at startup and every COPILOT_MODEL_SYNC_INTERVAL seconds", {}),
+    "healthcheck": ("check whether the running service is alive and ready", {}),
     "models": (
-        "read the catalog and show the models that LiteLLM is given; writes nothing",
-        {"--all": Flag("also the models that are left out, with the reason"), "--json": _JSON},
+        "read the catalog and show the models that LiteLLM gets; writes nothing",
+        {"--all": Flag("also show the omitted models, with the reasons"), "--json": _JSON},
     ),
     "doctor": (
-        "check every hop from the access token to LiteLLM, and say what to do about what fails; writes nothing",
-        {"--config": Flag("the config that is kept in step, if one is", "CONFIG", "CONFIG_FILE")},
+        "check every hop from the access token to LiteLLM and say how to fix what fails; writes nothing",
+        {"--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE")},
     ),
 }
 """Every command: what it does, and its flags."""
@@ -96,8 +96,8 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     top = argparse.ArgumentParser(
         prog="python -m sidecar",
-        description="Keeps a LiteLLM proxy's model list exactly what a GitHub Copilot account may use.",
-        epilog="Settings are environment variables; docs/reference.md lists them, and what the exit codes mean.",
+        description="Keeps a LiteLLM proxy's model list in sync with what a GitHub Copilot account may use.",
+        epilog="Settings are environment variables; docs/reference.md lists them and the exit codes.",
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def variables(arguments: argparse.Namespace) -> Mapping[str, tuple[str, str]]:
-    """Which variables the flags of this run set: variable → (flag, value)."""
+    """The variables set by this run's flags: variable → (flag, value)."""
     flags = COMMANDS[arguments.command][1]
     given = {flag: getattr(arguments, flag.strip("-").replace("-", "_")) for flag in flags}
     return {
@@ -123,7 +123,7 @@ def variables(arguments: argparse.Namespace) -> Mapping[str, tuple[str, str]]:
 
 
 def _not_empty(text: str) -> str:
-    """An empty value would count as "not set", and a script's unset variable would go unnoticed."""
+    """Reject an empty value: it would count as "not set" and hide a script's unset variable."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("its value is empty")
+        raise argparse.ArgumentTypeError("must not be empty")
     return text

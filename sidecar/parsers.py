@@ -1,5 +1,5 @@
-"""What a setting may be: each parser turns the text of an environment variable into a value, or says what is wrong
-with it in words that follow the variable's name. Pure.
+"""The types of settings: each parser turns the text of an environment variable into a value, or says what is wrong
+with it, worded to follow the variable's name. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FALSE = {"false", "0", "no", "off"}
 
 @dataclass(frozen=True)
 class Parser(Generic[T_co]):
-    """``takes`` says for the reference what is accepted; ``parse`` raises ValueError for anything else."""
+    """``takes`` describes the valid values for the reference; ``parse`` raises ValueError for all others."""
 
     takes: str
     parse: Callable[[str], T_co]
@@ -69,7 +69,7 @@ def _without_nul(text: str) -> str:
 
 def _boolean(text: str) -> bool:
     if not is_true(text) and text.strip().lower() not in _FALSE:
-        raise ValueError("is neither true nor false")
+        raise ValueError("is not true or false")
     return is_true(text)
 
 

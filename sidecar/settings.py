@@ -1,7 +1,7 @@
-"""Every setting of the program, declared once: environment variable, type, default, help.
+"""Every setting, declared once: environment variable, type, default, help.
 
-The environment is a parameter, nothing is read at import. All mistakes are reported together, by
-name, before anything runs. ``docs/reference.md`` is generated from this table.
+The environment is a parameter; nothing is read at import. All errors are reported together, by name,
+before anything runs. ``docs/reference.md`` is generated from this table.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ T = TypeVar("T")
 class Setting(Generic[T]):
     """The declaration of a setting; on an instance of ``Settings`` the attribute is its value.
 
-    ``default`` is text like the environment's, None means "not set". A ``private`` value is never shown. An
-    address that is ``https_only`` may be http with COPILOT_INSECURE_HTTP only: it is sent a token.
+    ``default`` is text, as in the environment; None means "not set". A ``private`` value is never shown. An
+    ``https_only`` address is sent a token, so it may be http only with COPILOT_INSECURE_HTTP.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Setting(Generic[T]):
 def optional(
     name: str, parser: Parser[T], help: str, *, private: bool = False, https_only: bool = False
 ) -> Setting[T | None]:
-    """The declaration of a setting that is None when it is not set."""
+    """Declare a setting that is None when not set."""
     return Setting[T | None](name, parser, None, help, private=private, https_only=https_only)
 
 
@@ -92,7 +92,7 @@ class Settings:
         "GITHUB_COPILOT_TOKEN_DIR",
         PATH,
         exchange.TOKEN_DIR,
-        "The token directory: holds the access token. `/github_auth` in the image.",
+        "The token directory, which contains the access token. `/github_auth` in the image.",
     )
     access_token_file = Setting(
         "GITHUB_COPILOT_ACCESS_TOKEN_FILE",
@@ -103,71 +103,74 @@ class Settings:
     github_token = optional(
         "GITHUB_TOKEN",
         SECRET,
-        "An access token for CI and Codespaces, used when the token directory holds none. "
-        "It serves `sync`; LiteLLM itself cannot use it.",
+        "An access token for CI and Codespaces, used when the token directory has none. "
+        "It works for `sync`; LiteLLM itself cannot use it.",
         private=True,
     )
     models_file = Setting(
         "COPILOT_MODELS_FILE",
         PATH,
         "copilot_models.yaml",
-        "The models file, read by LiteLLM's hook too. `/shared/copilot_models.yaml` in the image.",
+        "The models file, also read by LiteLLM's hook. `/shared/copilot_models.yaml` in the image.",
     )
     config_file = optional(
         "CONFIG_FILE",
         PATH,
-        "A LiteLLM config that is kept in step in place, instead of the models file: only its generated entries "
-        "are replaced.",
+        "A LiteLLM config to keep in sync in place, instead of the models file; only its generated entries are "
+        "replaced.",
     )
     follow_config = optional(
         "COPILOT_FOLLOW_CONFIG",
         PATH,
         "Read by the hook in LiteLLM's container: LiteLLM's own config, whose `model_list` is then followed too, "
-        "entries of all providers: docs/follow-config.md. CONFIG_FILE there has the same effect.",
+        "for all providers (docs/follow-config.md). CONFIG_FILE there has the same effect.",
     )
     config_backups = Setting(
-        "COPILOT_CONFIG_BACKUPS", whole_number(0, 10_000), "10", "Backups of that config that are kept beside it."
+        "COPILOT_CONFIG_BACKUPS", whole_number(0, 10_000), "10", "How many backups of that config are kept next to it."
     )
     validate = optional(
         "COPILOT_VALIDATE",
         COMMAND,
-        "Run when that config has changed, with its path as the last argument; if it fails, the old one comes back.",
+        "Run after that config has changed, with its path as the last argument; if it fails, the old one is restored.",
         private=True,
     )
     on_change = optional(
         "COPILOT_ON_CHANGE",
         COMMAND,
-        "Run after a change, with the change as JSON on its input, for at most a minute. There is no shell: "
-        "`sh -c '…'` is one.",
+        "Run after a change, with the change as JSON on its standard input, for at most a minute. No shell is "
+        "involved; use `sh -c '…'` for one.",
         private=True,
     )
     on_change_url = optional(
         "COPILOT_ON_CHANGE_URL",
         ADDRESS,
-        "Where the change is posted as JSON; http will do.",
+        "Address that the change is POSTed to as JSON; may be http.",
         private=True,
     )
     on_change_gunicorn = optional(
         "COPILOT_ON_CHANGE_GUNICORN",
         PATH,
-        "A file with the process number of a gunicorn master, which is sent SIGHUP; nothing else ever is.",
+        "PID file of a gunicorn master, which is sent SIGHUP after a change; no other process ever is.",
     )
     configmap = optional(
         "COPILOT_CONFIGMAP",
         CONFIGMAP_NAME,
-        "In a pod: `sync` keeps the models file and its memory in this ConfigMap instead of in a file.",
+        "In a pod: `sync` keeps the models file and the record of absences in this ConfigMap instead of in files.",
     )
     sync_jitter = Setting(
         "COPILOT_SYNC_JITTER",
         whole_number(0, 3600),
         "0",
-        "`sync` waits up to so many seconds first, by chance: for a CronJob, so that installations stay apart.",
+        "`sync` first waits a random time of up to this many seconds, so that CronJobs do not all run at once.",
     )
     kubernetes_host = optional(
         "KUBERNETES_SERVICE_HOST", TEXT, "The API server's address; Kubernetes sets it in every pod."
     )
     kubernetes_port = Setting(
-        "KUBERNETES_SERVICE_PORT", whole_number(1, 65535), "443", "Its port; Kubernetes sets it in every pod."
+        "KUBERNETES_SERVICE_PORT",
+        whole_number(1, 65535),
+        "443",
+        "The API server's port; Kubernetes sets it in every pod.",
     )
     sync_on_startup = Setting(
         "SYNC_COPILOT_MODELS_ON_STARTUP",
@@ -179,30 +182,30 @@ class Settings:
         "COPILOT_MODEL_SYNC_INTERVAL",
         whole_number(0, 31_536_000),
         "3600",
-        "Seconds between two syncs of `run`, give or take a tenth; `0` syncs at start-up only.",
+        "Seconds between two syncs of `run`, give or take a tenth; `0` syncs only at startup.",
     )
     remove_after = Setting(
         "COPILOT_REMOVE_AFTER",
         whole_number(1, 1000),
         "3",
-        "A model leaves after it was absent from the catalog this many times in a row.",
+        "A model is removed after it was absent from the catalog this many times in a row.",
     )
     health_port = Setting(
         "COPILOT_HEALTH_PORT",
         whole_number(0, 65535),
         "8080",
-        "Port on which `run` answers `/livez`, `/readyz` and `/metrics`; `0` switches it off.",
+        "Port on which `run` answers `/livez`, `/readyz` and `/metrics`; `0` disables it.",
     )
     log_level = Setting(
         "COPILOT_LOG_LEVEL",
         choice("DEBUG", "INFO", "WARNING", "ERROR"),
         "INFO",
-        "The least important log lines that are written.",
+        "The lowest level of log lines that are written.",
     )
     log_file = optional(
         "COPILOT_LOG_FILE",
         PATH,
-        "Log lines go to this file too, as JSON. It rotates by itself at 100 MB; 5 older ones are kept.",
+        "Log lines also go to this file, as JSON. It is rotated at 100 MB; 5 old files are kept.",
     )
     litellm_url = Setting("LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
     litellm_key = optional("LITELLM_MASTER_KEY", SECRET, "LiteLLM's key, for `doctor`.", private=True)
@@ -210,13 +213,13 @@ class Settings:
         "COPILOT_MODELS_INCLUDE",
         PATTERNS,
         "",
-        "Only models whose id matches one of these patterns; all when not set.",
+        "Only models whose id matches one of these patterns; all if not set.",
     )
     exclude = Setting(
         "COPILOT_MODELS_EXCLUDE",
         PATTERNS,
         "",
-        "No model whose id matches one of these patterns; wins over the include patterns.",
+        "No models whose id matches one of these patterns; takes precedence over the include patterns.",
     )
     picker_only = Setting(
         "COPILOT_PICKER_ONLY",
@@ -224,13 +227,13 @@ class Settings:
         "true",
         "Only models that Copilot offers in its own model picker.",
     )
-    previews = Setting("COPILOT_PREVIEWS", BOOLEAN, "true", "Models that are marked as previews too.")
-    embeddings = Setting("COPILOT_EMBEDDINGS", BOOLEAN, "false", "Embedding models too.")
+    previews = Setting("COPILOT_PREVIEWS", BOOLEAN, "true", "Also models marked as previews.")
+    embeddings = Setting("COPILOT_EMBEDDINGS", BOOLEAN, "false", "Also embedding models.")
     slashed_ids = Setting(
         "COPILOT_SLASHED_IDS",
         BOOLEAN,
         "false",
-        "Models whose id has a slash too: routers and customers' own models.",
+        "Also models whose id contains a slash: routers and customers' own models.",
     )
     names = Setting(
         "COPILOT_MODEL_NAMES",
@@ -241,12 +244,12 @@ class Settings:
     aliases_file = optional(
         "COPILOT_ALIASES_FILE",
         PATH,
-        "YAML file of further names: `claude-sonnet: newest of claude-sonnet-*` or `fast: gpt-4o-mini`.",
+        "YAML file of additional names: `claude-sonnet: newest of claude-sonnet-*` or `fast: gpt-4o-mini`.",
     )
     overrides_file = optional(
         "COPILOT_OVERRIDES_FILE",
         PATH,
-        "YAML file of id pattern → `litellm_params` / `model_info` that are merged over the generated ones.",
+        "YAML file of id pattern → `litellm_params` / `model_info` to merge over the generated ones.",
     )
     prices = Setting(
         "COPILOT_PRICES",
@@ -257,8 +260,8 @@ class Settings:
     credential = optional(
         "COPILOT_CREDENTIAL_NAME",
         CREDENTIAL_NAME,
-        "The LiteLLM credential with per-user Copilot login under which every model is called, so that each user "
-        "spends their own seat. Needs LiteLLM 1.108 or newer and its database: docs/per-user-seats.md.",
+        "The LiteLLM credential with per-user Copilot login that every model is called with, so that each user "
+        "uses their own seat. Requires LiteLLM 1.108 or newer with its database: docs/per-user-seats.md.",
     )
     editor_version = _editor_header("editor-version", "The `editor-version` header that Copilot sees.")
     editor_plugin_version = _editor_header(
@@ -270,7 +273,7 @@ class Settings:
         "GITHUB_COPILOT_CLIENT_ID",
         HEADER_VALUE,
         "Iv1.b507a08c87ecfe98",
-        "OAuth client of the device login (LiteLLM's own default).",
+        "OAuth client id for the device login (LiteLLM's own default).",
     )
     device_code_url = Setting(
         "GITHUB_COPILOT_DEVICE_CODE_URL",
@@ -297,19 +300,19 @@ class Settings:
     api_base = optional(
         "GITHUB_COPILOT_API_BASE",
         ADDRESS,
-        "Copilot's address where the exchange names none; its host is trusted with the token. "
-        "`https://api.githubcopilot.com` when not set.",
+        "Copilot's address if the exchange names none; its host is trusted with the token. "
+        "`https://api.githubcopilot.com` if not set.",
         https_only=True,
     )
     insecure_http = Setting(
         "COPILOT_INSECURE_HTTP",
         BOOLEAN,
         "false",
-        "Let plain http addresses through. For tests and the demo only: the token is sent in the clear.",
+        "Allow plain http addresses. For tests and the demo only: the token is sent in the clear.",
     )
 
     def __init__(self, **values: Any) -> None:
-        """``values`` by attribute; the others have their defaults."""
+        """``values`` by attribute; all others have their defaults."""
         defaults = {
             item.attribute: None if item.default is None else item.parser.parse(item.default) for item in declarations()
         }
@@ -330,12 +333,12 @@ class Settings:
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, tuple[str, str]] | None = None) -> Settings:
         """Check the environment and return the settings; an empty variable counts as not set.
 
-        ``flags`` are variables that were set on the command line, with the flag's name and value: they win.
-        Raises UsageError that names every wrong variable or flag, not only the first one.
+        ``flags`` are variables set on the command line, with the flag's name and value; they take precedence.
+        Raises a UsageError that names every invalid variable or flag, not only the first.
         """
         flags = flags or {}
         values: dict[str, Any] = {}
-        mistakes: list[str] = []
+        errors: list[str] = []
         for item in declarations():
             label, text = flags.get(item.name) or (item.name, environ.get(item.name, ""))
             if not text.strip():
@@ -344,22 +347,22 @@ class Settings:
                 values[item.attribute] = item.parser.parse(text)
             except ValueError as error:
                 shown = "***" if item.private else repr(text[:60])
-                mistakes.append(f"{label}={shown} {error}")
+                errors.append(f"{label}={shown} {error}")
         settings = cls(**values)
         if not settings.insecure_http:
             for item in declarations():
                 value = settings.values[item.attribute]
                 if item.https_only and value and urlsplit(value).scheme == "http":
-                    mistakes.append(f"{item.name}={value!r} is not https (the token would be readable)")
-        if mistakes:
+                    errors.append(f"{item.name}={value!r} is not https (the token would be readable)")
+        if errors:
             raise UsageError(
-                "; ".join(mistakes),
-                hint="Correct or unset them; docs/reference.md lists what each takes.",
+                "; ".join(errors),
+                hint="Correct or unset them; docs/reference.md lists the valid values.",
             )
         return settings
 
     def editor_headers(self) -> dict[str, str]:
-        """The four headers without which Copilot refuses a request."""
+        """The four headers without which Copilot rejects a request."""
         return {
             "editor-version": self.editor_version,
             "editor-plugin-version": self.editor_plugin_version,
@@ -374,9 +377,9 @@ def declarations() -> list[Setting[Any]]:
 
 
 def likely_typos(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Variables that are set, are nobody's, and look like one of ours: ``(as written, as meant)``."""
+    """Unknown variables that look like a misspelled setting of ours: ``(as written, as meant)``."""
     known = [item.name for item in declarations()]
-    others = {"GITHUB_COPILOT_API_KEY_FILE"}  # LiteLLM's and the hook's; one set of variables serves both containers
+    others = {"GITHUB_COPILOT_API_KEY_FILE"}  # LiteLLM's and the hook's; both containers may share their variables
     ours = re.compile(r"(COPILOT|GITHUB_COPILOT|SYNC_COPILOT)_\w+")
     typos = []
     for name in sorted(environ):

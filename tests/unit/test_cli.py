@@ -82,7 +82,7 @@ def test_typo(bench):
     bench.log_in()
     process = bench.run("sync", COPILOT_MODELS_INCLUDES="x")
     assert process.code == 0 and "COPILOT_MODELS_INCLUDES" in process.stderr
-    assert "COPILOT_MODELS_INCLUDE meant" in process.stderr
+    assert "did you mean COPILOT_MODELS_INCLUDE?" in process.stderr
 
 
 def test_defect(bench, monkeypatch, capsys):

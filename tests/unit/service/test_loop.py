@@ -155,7 +155,7 @@ def test_not_on_startup(bench, serve):
 
 
 def test_never(bench, serve, caplog):
-    """Neither at start-up nor at intervals: that is said, and the stop event still ends it."""
+    """Neither at startup nor at intervals: that is logged, and the stop event still ends it."""
     bench.log_in()
     service = serve(SYNC_COPILOT_MODELS_ON_STARTUP="false", COPILOT_MODEL_SYNC_INTERVAL="0")
     until(lambda: "nothing will be synced" in caplog.text)
@@ -164,7 +164,7 @@ def test_never(bench, serve, caplog):
 
 
 def test_once(bench, serve):
-    """Interval 0 syncs at start-up, and the service stays alive."""
+    """Interval 0 syncs at startup, and the service stays alive."""
     bench.log_in()
     service = serve(COPILOT_MODEL_SYNC_INTERVAL="0")
     until(lambda: 'result="success"} 1' in service.status.metrics())

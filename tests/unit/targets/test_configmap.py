@@ -345,7 +345,7 @@ def test_outside_a_pod_it_is_a_wrong_setting():
 def test_run_does_not_take_a_configmap(capsys):
     """`run` refuses a ConfigMap and says which command is for it."""
     assert cli.main(["run"], {"COPILOT_CONFIGMAP": "copilot-models", "COPILOT_HEALTH_PORT": "0"}) == 2
-    assert "COPILOT_CONFIGMAP is for `sync`" in capsys.readouterr().err
+    assert "COPILOT_CONFIGMAP is only supported by `sync`" in capsys.readouterr().err
 
 
 @pytest.fixture

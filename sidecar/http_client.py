@@ -61,20 +61,15 @@ class Answer:
         return exchange.retry_after(self.headers, time.time())
 
 
-class _Authorization(requests.auth.AuthBase):
-    """Sets the header itself: an entry in ``.netrc`` would replace a header alone."""
+def _authorize(authorization: tuple[str, Secret] | None) -> Callable[[requests.PreparedRequest], Any]:
+    """Sets the header itself, or none at all: an entry in ``.netrc`` would replace a header alone."""
 
-    def __init__(self, scheme: str, token: Secret) -> None:
-        self.scheme, self.token = scheme, token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"{self.scheme} {self.token.reveal()}"
+    def set_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if authorization is not None:
+            request.headers["Authorization"] = f"{authorization[0]} {authorization[1].reveal()}"
         return request
 
-
-class _NoAuthorization(requests.auth.AuthBase):
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
+    return set_header
 
 
 def send(
@@ -103,7 +98,7 @@ def send(
                 url,
                 headers={"accept": "application/json", **headers},
                 json=body,
-                auth=_Authorization(*authorization) if authorization else _NoAuthorization(),
+                auth=_authorize(authorization),
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 verify=ca_file,
                 allow_redirects=False,

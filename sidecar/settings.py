@@ -142,10 +142,7 @@ class Settings:
         private=True,
     )
     on_change_url = optional(
-        "COPILOT_ON_CHANGE_URL",
-        ADDRESS,
-        "Address that the change is POSTed to as JSON; may be http.",
-        private=True,
+        "COPILOT_ON_CHANGE_URL", ADDRESS, "Address that the change is POSTed to as JSON; may be http.", private=True
     )
     on_change_gunicorn = optional(
         "COPILOT_ON_CHANGE_GUNICORN",
@@ -210,10 +207,7 @@ class Settings:
     litellm_url = Setting("LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
     litellm_key = optional("LITELLM_MASTER_KEY", SECRET, "LiteLLM's key, for `doctor`.", private=True)
     include = Setting(
-        "COPILOT_MODELS_INCLUDE",
-        PATTERNS,
-        "",
-        "Only models whose id matches one of these patterns; all if not set.",
+        "COPILOT_MODELS_INCLUDE", PATTERNS, "", "Only models whose id matches one of these patterns; all if not set."
     )
     exclude = Setting(
         "COPILOT_MODELS_EXCLUDE",
@@ -222,10 +216,7 @@ class Settings:
         "No models whose id matches one of these patterns; takes precedence over the include patterns.",
     )
     picker_only = Setting(
-        "COPILOT_PICKER_ONLY",
-        BOOLEAN,
-        "true",
-        "Only models that Copilot offers in its own model picker.",
+        "COPILOT_PICKER_ONLY", BOOLEAN, "true", "Only models that Copilot offers in its own model picker."
     )
     previews = Setting("COPILOT_PREVIEWS", BOOLEAN, "true", "Also models marked as previews.")
     embeddings = Setting("COPILOT_EMBEDDINGS", BOOLEAN, "false", "Also embedding models.")
@@ -322,12 +313,6 @@ class Settings:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and self.values == other.values
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values.values()))
-
-    def __repr__(self) -> str:
-        return f"Settings({self.values!r})"
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, tuple[str, str]] | None = None) -> Settings:

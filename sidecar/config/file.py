@@ -38,10 +38,6 @@ class Outcome:
     def changed(self) -> bool:
         return self.update.text != (self.before or b"")
 
-    @property
-    def created(self) -> bool:
-        return self.changed and self.before is None
-
 
 def sync_config(
     path: Path,
@@ -82,11 +78,6 @@ def config_diff(outcome: Outcome) -> str:
     before = outcome.before or b""
     name = str(outcome.path)
     return unified(before, outcome.update.text, "/dev/null" if outcome.before is None else name, name)
-
-
-def list_backups(path: Path) -> tuple[Path, ...]:
-    """The backups of the config at ``path``, newest first. Raises StorageError."""
-    return backups_of(resolve_symlinks(path))
 
 
 def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:

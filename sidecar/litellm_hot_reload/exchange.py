@@ -119,7 +119,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """
     text = headers.get("retry-after", "").strip()
     seconds: float | None = None
-    if text.isascii() and text.isdigit() and len(text) < 10:
+    if _is_number(text, 10):
         seconds = float(text)
     elif text:
         try:
@@ -127,9 +127,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         except (ValueError, OverflowError, TypeError):
             seconds = None
     reset = headers.get("x-ratelimit-reset", "")
-    if seconds is None and headers.get("x-ratelimit-remaining") == "0" and reset.isdigit() and len(reset) < 13:
+    exhausted = headers.get("x-ratelimit-remaining") == "0" and _is_number(reset, 13)
+    if seconds is None and exhausted:
         seconds = float(reset) - now
     return None if seconds is None else min(max(seconds, 0.0), _MAX_ASKED_WAIT)
+
+
+def _is_number(text: str, length: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < length
 
 
 class Refusal(Enum):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from sidecar.models.changes import Change
@@ -38,16 +37,13 @@ Make = Callable[[bytes | None], Built]
 class Synced:
     """What became of the target called ``target``; ``change`` is None when it was up to date.
 
-    ``diff`` is for dry runs. ``kept`` are generated entries that were skipped because a hand-written one has their
-    name.
+    ``diff`` is for dry runs.
     """
 
     target: str
     built: Built
     change: Change | None
     diff: str = ""
-    kept: tuple[str, ...] = ()
-    backup: Path | None = None
 
     @property
     def models(self) -> int:

@@ -49,8 +49,6 @@ class ConfigTarget:
             built,
             outcome.update.change if outcome.changed else None,
             config_diff(outcome) if self.dry_run else "",
-            outcome.update.kept,
-            outcome.backup,
         )
 
 

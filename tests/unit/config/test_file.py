@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from sidecar.config import file as config_file
+from sidecar.config.backups import backups_of
 from sidecar.config.edit import update_config
-from sidecar.config.file import config_diff, list_backups, restore_backup, sync_config
+from sidecar.config.file import config_diff, restore_backup, sync_config
 from sidecar.errors import StorageError, UsageError
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from tests.support.paths import ROOT
@@ -58,7 +59,7 @@ def test_updates_and_keeps_a_backup(config: Path) -> None:
     outcome = sync_config(config, ENTRIES)
     assert config.read_bytes() == NEW
     assert outcome.changed
-    assert not outcome.created
+    assert outcome.before == OLD
     assert outcome.backup is not None
     assert outcome.backup.read_bytes() == OLD
     assert names(config.parent) == ["config.yaml", outcome.backup.name]
@@ -73,7 +74,7 @@ def test_second_sync_touches_nothing(config: Path) -> None:
     assert not outcome.changed
     assert outcome.backup is None
     assert config.stat() == before
-    assert len(list_backups(config)) == 1
+    assert len(backups_of(config)) == 1
 
 
 def test_dry_run_writes_nothing(config: Path) -> None:
@@ -94,7 +95,7 @@ def test_missing_file_is_created_with_the_mode_of_a_new_file(tmp_path: Path) -> 
         outcome = sync_config(config, ENTRIES)
     finally:
         os.umask(before)
-    assert outcome.created
+    assert outcome.before is None
     assert config.stat().st_mode & 0o777 == 0o640
     assert [item["model_name"] for item in yaml.safe_load(config.read_text())["model_list"]] == ["kept", "new"]
     assert names(tmp_path) == ["config.yaml"]
@@ -143,7 +144,7 @@ def test_symlinks_stay_and_their_target_is_updated(config: Path, tmp_path: Path)
     assert outcome.path == config.resolve()
     assert config.read_bytes() == NEW
     assert names(tmp_path / "etc") == ["link.yaml", "middle"]
-    assert list_backups(link) == list_backups(config)
+    assert backups_of(link.resolve()) == backups_of(config)
 
 
 def test_only_the_newest_backups_are_kept(config: Path) -> None:
@@ -152,7 +153,7 @@ def test_only_the_newest_backups_are_kept(config: Path) -> None:
         (config.parent / f"config.yaml.bak-2025010{second + 1}T000000Z").write_bytes(b"x: 1\n")
     (config.parent / "config.yaml.bak-mine").write_bytes(b"")
     outcome = sync_config(config, ENTRIES, backups=3)
-    found = [path.name for path in list_backups(config)]
+    found = [path.name for path in backups_of(config)]
     assert outcome.backup is not None
     assert found == [outcome.backup.name, "config.yaml.bak-20250105T000000Z", "config.yaml.bak-20250104T000000Z"]
     assert (config.parent / "config.yaml.bak-mine").exists()
@@ -168,8 +169,8 @@ def test_two_backups_in_a_second_are_both_kept(config: Path) -> None:
     """Backups of the same second get names of their own, and the newest comes first."""
     made = [sync_config(config, [entry(f"m{number}")]).backup for number in range(12)]
     assert len({path for path in made if path}) == 12
-    assert list_backups(config)[0] == made[-1]
-    assert list(list_backups(config)) == [path for path in reversed(made) if path][:10]
+    assert backups_of(config)[0] == made[-1]
+    assert list(backups_of(config)) == [path for path in reversed(made) if path][:10]
 
 
 def test_restore_brings_back_the_newest_or_the_named(config: Path) -> None:
@@ -182,7 +183,7 @@ def test_restore_brings_back_the_newest_or_the_named(config: Path) -> None:
     assert restore_backup(config, "20250101T000000Z") == earlier
     assert config.read_bytes() == b"x: 1\n"
     assert config.stat().st_mode & 0o777 == 0o640
-    assert {path.read_bytes() for path in list_backups(config)} == {OLD, NEW, b"x: 1\n"}
+    assert {path.read_bytes() for path in backups_of(config)} == {OLD, NEW, b"x: 1\n"}
 
 
 def test_restore_of_a_deleted_config_takes_the_mode_of_the_backup(config: Path) -> None:
@@ -202,7 +203,7 @@ def test_restore_of_nothing_says_what_there_is(config: Path, when: str | None) -
     sync_config(config, ENTRIES)
     with pytest.raises(UsageError) as caught:
         restore_backup(config, "20990101T000000Z")
-    assert list_backups(config)[0].name.rpartition("-")[2] in caught.value.hint
+    assert backups_of(config)[0].name.rpartition("-")[2] in caught.value.hint
 
 
 def test_invalid_config_is_named_and_left_alone(config: Path) -> None:
@@ -227,7 +228,7 @@ def test_change_by_somebody_else_meanwhile_is_not_lost(config: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", editing)
     sync_config(config, ENTRIES)
     assert config.read_bytes() == NEW + b"# edited\n"
-    assert list_backups(config)[0].read_bytes() == OLD + b"# edited\n"
+    assert backups_of(config)[0].read_bytes() == OLD + b"# edited\n"
 
 
 def test_file_that_never_rests_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -512,7 +513,7 @@ def test_killed_at_any_step_leaves_the_old_or_the_new_file(config: Path) -> None
         seen.add(text)
         assert text in (OLD, NEW)
         assert config.stat().st_mode & 0o777 == 0o640
-        assert all(path.read_bytes() in (OLD, b"x: 1\n") for path in list_backups(config)), "no half backup"
+        assert all(path.read_bytes() in (OLD, b"x: 1\n") for path in backups_of(config)), "no half backup"
         sync_config(config, [*ENTRIES, entry("later")], backups=2)
         assert update_config(config.read_bytes(), ENTRIES).text == NEW
         assert len(names(config.parent)) == 3, names(config.parent)
@@ -533,9 +534,9 @@ def test_syncs_at_once_wait_for_each_other(config: Path) -> None:
     for process in processes:
         assert finished(process) == (0, "")
     assert update_config(config.read_bytes(), [entry("gone"), entry("kept")]).text == OLD
-    before = {path.read_bytes() for path in list_backups(config)}
+    before = {path.read_bytes() for path in backups_of(config)}
     assert len(before) == 30
-    assert len(list_backups(config)) == 30, "every sync saw what the one before had written"
+    assert len(backups_of(config)) == 30, "every sync saw what the one before had written"
     assert {name[:15] for name in names(config.parent)} == {"config.yaml", "config.yaml.bak"}
 
 

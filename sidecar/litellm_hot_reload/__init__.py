@@ -7,7 +7,7 @@ LiteLLM awaits ``start`` in each worker before loading its configuration. The mo
 ``exchange``     pure rules: tokens, addresses, GitHub's answers, times    } the sidecar uses these
 ``managed``      pure: which entries of LiteLLM's list are ours            } two as well
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock next to it
-``asking``       one request to GitHub, with a bounded wait
+``exchange_client``  one request to GitHub, with a bounded wait
 ``keeper``       a thread that renews the Copilot token before it expires, and when Copilot refuses it
 ``models_file``  reads the models file          ``config_file``  reads a LiteLLM config as LiteLLM does
 ``adapter/``     everything the hook knows about LiteLLM's internals, one class per generation

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from . import exchange
-from .asking import PATIENCE, Answer, Asking
 from .exchange import EDITOR_HEADERS, Refusal
+from .exchange_client import REQUEST_TIMEOUT, Answer, ExchangeClient
 from .record import Failure, Record, Shared
 
 log = logging.getLogger("copilot_hook")
@@ -44,7 +44,7 @@ class Keeper:
         self.plain_http = exchange.is_true(environ.get("COPILOT_INSECURE_HTTP"))
         self.own_base = self._checked_base(environ.get("GITHUB_COPILOT_API_BASE") or "")
         headers = {name: environ.get(variable) or default for name, (variable, default) in EDITOR_HEADERS.items()}
-        self._asking = Asking(self.url, {"accept": "application/json", **headers})
+        self._client = ExchangeClient(self.url, {"accept": "application/json", **headers})
         self.problem = FETCHING
         self.first_turn_done = threading.Event()
         self.on_renewed: Callable[[], None] = lambda: None
@@ -101,8 +101,8 @@ class Keeper:
         if self._others_failed(login):
             return
         try:
-            with self.shared.alone() as alone:
-                if alone and self._due(access_token):
+            with self.shared.try_lock() as locked:
+                if locked and self._due(access_token):
                     self._exchange(access_token)
         except OSError as error:
             self._failed(login, f"{self.shared.file} cannot be written ({error.strerror}): {PLACE_HINT}", 60)
@@ -138,9 +138,9 @@ class Keeper:
         if not self.url.startswith("https://") and not self.plain_http:
             self._failed(login, "GITHUB_COPILOT_API_KEY_URL is not https and COPILOT_INSECURE_HTTP is not true", 60)
             return
-        answer = self._asking.ask(access_token, login)
+        answer = self._client.ask(access_token, login)
         if answer is None:
-            self._failed(login, f"GitHub does not answer (for {PATIENCE:g} s)", 1)
+            self._failed(login, f"GitHub does not answer (for {REQUEST_TIMEOUT:g} s)", 1)
         elif isinstance(answer.error, httpx.HTTPError):
             # If nothing is listening, another attempt bothers nobody.
             wait = 1 if isinstance(answer.error, httpx.ConnectError) else 2

@@ -95,7 +95,7 @@ class Shared:
             raise
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[bool]:
+    def try_lock(self) -> Iterator[bool]:
         """Yields whether this worker may renew now. The lock is released if its process dies."""
         self.lock.parent.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a") as file:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.litellm_hot_reload import asking, exchange
+from sidecar.litellm_hot_reload import exchange, exchange_client
 from sidecar.litellm_hot_reload import keeper as hook
 from tests.fakes.github import GitHub
 from tests.support.github_paths import EXCHANGE
@@ -39,7 +39,7 @@ class Clock:
 def clock(monkeypatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic))
-    monkeypatch.setattr(asking, "time", SimpleNamespace(time=clock.time, monotonic=time.monotonic))
+    monkeypatch.setattr(exchange_client, "time", SimpleNamespace(time=clock.time, monotonic=time.monotonic))
     return clock
 
 
@@ -169,13 +169,13 @@ def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
 
 def test_an_answer_without_an_end(gh, keeper, clock, monkeypatch):
     """A body that drips for ever is given up, and the token is fetched once GitHub is itself again."""
-    monkeypatch.setattr(asking, "DEADLINE", 0.2)
+    monkeypatch.setattr(exchange_client, "DEADLINE", 0.2)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how="slow", delay=0.05, status=200, body="x" * 100_000)
     assert len(tries(gh, keeper, clock, 2)) == 1
     assert "does not answer" in keeper.problem
     gh.heal()
-    monkeypatch.setattr(asking, "DEADLINE", 60)
+    monkeypatch.setattr(exchange_client, "DEADLINE", 60)
     clock.passed += 3
     keeper.turn()
     assert keeper.current()
@@ -431,12 +431,12 @@ def test_what_github_asks_to_wait(headers, wait):
 
 def test_a_hanging_request_does_not_hold_up_the_next(gh, keeper, monkeypatch):
     """GitHub hangs, and comes back while the old request still hangs: a new one has the token at once."""
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(exchange_client, "REQUEST_TIMEOUT", 0.2)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how="hang", times=1)
     keeper.turn()
     assert keeper.current() is None and "does not answer" in keeper.problem
-    monkeypatch.setattr(asking, "PATIENCE", 60)
+    monkeypatch.setattr(exchange_client, "REQUEST_TIMEOUT", 60)
     keeper._not_before = 0.0
     keeper.shared.forget_failure()
     keeper.turn()
@@ -445,13 +445,13 @@ def test_a_hanging_request_does_not_hold_up_the_next(gh, keeper, monkeypatch):
 
 def test_a_late_answer_is_used(gh, keeper, monkeypatch):
     """GitHub is slower than our patience: its answer serves at the next turn, without another request."""
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(exchange_client, "REQUEST_TIMEOUT", 0.2)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, delay=300, times=1)
     keeper.turn()
     assert keeper.current() is None
     gh.heal()
-    until(lambda: not keeper._asking._answers.empty())
+    until(lambda: not keeper._client._answers.empty())
     keeper._not_before = 0.0
     keeper.shared.forget_failure()
     keeper.turn()
@@ -460,9 +460,9 @@ def test_a_late_answer_is_used(gh, keeper, monkeypatch):
 
 def test_requests_that_hang_are_not_piled_up(gh, keeper, clock, monkeypatch):
     """However long GitHub hangs, only a handful of requests hang with it."""
-    monkeypatch.setattr(asking, "PATIENCE", 0.01)
+    monkeypatch.setattr(exchange_client, "REQUEST_TIMEOUT", 0.01)
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how="hang")
     tries(gh, keeper, clock, 60)
-    assert keeper._asking._unanswered == asking.MAX_UNANSWERED
+    assert keeper._client._unanswered == exchange_client.MAX_UNANSWERED
     gh.heal()

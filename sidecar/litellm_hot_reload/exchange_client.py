@@ -1,4 +1,4 @@
-"""Asks GitHub for a Copilot token, without ever waiting longer than PATIENCE for it.
+"""Asks GitHub for a Copilot token, without ever waiting longer than REQUEST_TIMEOUT for it.
 
 Each request runs in its own thread: there is no other way to abandon a DNS lookup that hangs, and GitHub may have come
 back while an older request is still hanging. A late answer is used all the same.
@@ -18,7 +18,7 @@ import httpx
 
 from .exchange import copilot_token_in
 
-PATIENCE = 2.5
+REQUEST_TIMEOUT = 2.5
 """Seconds after which GitHub counts as not responding and may be asked again."""
 DEADLINE = 30.0
 MAX_UNANSWERED = 5
@@ -45,7 +45,7 @@ class Answer:
         return copilot_token_in(self.body) if self.status == 200 else None
 
 
-class Asking:
+class ExchangeClient:
     """``ask`` must be called from one thread only."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
@@ -54,14 +54,14 @@ class Asking:
         self._unanswered = 0
 
     def ask(self, access_token: str, login: str) -> Answer | None:
-        """An answer for this login, to this request or an earlier one; None if there is none within PATIENCE."""
+        """An answer for this login, to this request or an earlier one; None if there is none within REQUEST_TIMEOUT."""
         while (late := self._next(0.0)) is not None:
             if late.login == login and late.token:
                 return late
         if self._unanswered < MAX_UNANSWERED:
             self._unanswered += 1
             threading.Thread(target=self._run, args=(access_token, login), name="copilot-exchange", daemon=True).start()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + REQUEST_TIMEOUT
         while (answer := self._next(deadline - time.monotonic())) is not None:
             if answer.login == login:
                 return answer

@@ -1,4 +1,4 @@
-"""`doctor` finds the hop that is broken, names the cure, and shows no secret."""
+"""`doctor` finds the hop that is broken, names the fix, and shows no secret."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_all_well(healthy):
                 "models",
                 "config",
                 "LiteLLM",
-                "in step",
+                "in sync",
                 "hook",
             ]
         )
@@ -137,13 +137,13 @@ def wrong_key(bench):
     bench.environ["LITELLM_MASTER_KEY"] = "sk-wrong"
 
 
-def out_of_step(bench):
+def out_of_sync(bench):
     bench.gh.set_catalog([{**bench.gh.catalog[0], "id": "gpt-6"}, *bench.gh.catalog])
     bench.run("sync")
 
 
 @pytest.mark.parametrize(
-    ("harm", "hop", "code", "cure"),
+    ("harm", "hop", "code", "fix"),
     [
         (break_token_file, "token", 3, "python -m sidecar login"),
         (break_kind, "kind", 3, "python -m sidecar login"),
@@ -156,16 +156,16 @@ def out_of_step(bench):
         (no_file, "config", 2, "sync"),
         (broken_file, "config", 2, ""),
         (no_litellm, "LiteLLM", 6, "LITELLM_URL"),
-        (wrong_key, "in step", 6, "LITELLM_MASTER_KEY"),
-        (out_of_step, "in step", 6, "copilot-hook"),
+        (wrong_key, "in sync", 6, "LITELLM_MASTER_KEY"),
+        (out_of_sync, "in sync", 6, "copilot-hook"),
     ],
 )
-def test_broken_hop(healthy, harm, hop, code, cure):
-    """The first failure is the hop that is broken, with its cure; what hangs on it is skipped, the rest is checked."""
+def test_broken_hop(healthy, harm, hop, code, fix):
+    """The first failure is the hop that is broken, with its fix; what depends on it is skipped, the rest is checked."""
     harm(healthy)
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == (hop, code)
-    assert cure in done.stdout.partition("cure: ")[2]
+    assert fix in done.stdout.partition("fix: ")[2]
     assert "pass" in done.stdout and TOKEN not in done.stdout and "sk-" not in done.stdout
 
 
@@ -173,13 +173,13 @@ def test_config_mode(healthy, tmp_path):
     """With a config it is the config that is checked."""
     config = tmp_path / "config.yaml"
     done = healthy.run("doctor", "--config", str(config))
-    assert first_failure(done) == "config" and "is not there" in done.stdout
+    assert first_failure(done) == "config" and "does not exist" in done.stdout
     healthy.run("sync", "--config", str(config))
     assert healthy.run("doctor", "--config", str(config)).code == 0
 
 
 @pytest.mark.parametrize(
-    ("changes", "said", "cure"),
+    ("changes", "said", "fix"),
     [
         ({"follows": ""}, "cannot follow the models in LiteLLM 1.110.2", "docs/compatibility.md"),
         ({"unguarded": ["get_api_base"]}, "does not protect: get_api_base", "docs/compatibility.md"),
@@ -190,16 +190,16 @@ def test_config_mode(healthy, tmp_path):
         ({"restart_for": ["general_settings"]}, "since it started: general_settings", "Restart LiteLLM"),
     ],
 )
-def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, cure):
-    """The hook tells what it found of LiteLLM; what is not protected is said with its cure."""
+def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, fix):
+    """The hook reports what it found in LiteLLM; what is not protected is reported with a fix."""
     healthy.hook |= changes
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == ("hook", 6)
-    assert said in done.stdout and cure in done.stdout.partition("cure: ")[2]
+    assert said in done.stdout and fix in done.stdout.partition("fix: ")[2]
 
 
 def test_a_litellm_without_the_hook_is_no_failure(healthy):
-    """A config that is kept in step works without it."""
+    """A config kept in sync works without it."""
     healthy.hook.clear()
     done = healthy.run("doctor")
     assert done.code == 0 and table(done)["hook"] == "skip"

@@ -1,1 +1,1 @@
-"""LiteLLM from outside: the hook is installed for it, changes are told to it, and it is asked what it serves."""
+"""LiteLLM from the outside: installing its hook, notifying it of changes, and checking what it serves."""

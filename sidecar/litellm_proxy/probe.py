@@ -1,4 +1,4 @@
-"""Asks a running LiteLLM what it serves, for ``doctor``. One request each, nothing is changed."""
+"""Asks a running LiteLLM what it serves, for ``doctor``. One request per check; nothing is changed."""
 
 from __future__ import annotations
 
@@ -11,48 +11,50 @@ from sidecar.litellm_hot_reload.managed import id_of, is_managed
 from sidecar.settings import Settings
 from sidecar.text import printable
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 _HOOK_STATE = "/copilot_hook"
 _UNKNOWN_HINT = (
-    "This LiteLLM is not the one that the hook knows: use a version that docs/compatibility.md names, or a newer "
-    "release of this project."
+    "The hook does not support this LiteLLM: use a version listed in docs/compatibility.md, or a newer release of "
+    "this project."
 )
 
 
 def check_alive(settings: Settings) -> str:
-    """That LiteLLM answers. Raises LiteLLMError."""
+    """Check that LiteLLM answers. Raises LiteLLMError."""
     if _get(settings, "/health/liveliness").status != 200:
         raise LiteLLMError(f"what answers at {settings.litellm_url} is not LiteLLM", hint="Correct LITELLM_URL.")
     return f"it answers at {settings.litellm_url}"
 
 
 def check_in_sync(settings: Settings, entries: Mapping[str, Any]) -> str:
-    """That LiteLLM serves exactly ``entries`` (by id) of ours. Raises LiteLLMError."""
+    """Check that the managed entries LiteLLM serves are exactly ``entries`` (by id). Raises LiteLLMError."""
     answer = _get(settings, "/model/info", with_key=True)
     if answer.status in {401, 403}:
         what = "the key in LITELLM_MASTER_KEY" if settings.litellm_key else "a request without a key"
-        raise LiteLLMError(f"LiteLLM refuses {what}", hint="Set LITELLM_MASTER_KEY to what LiteLLM was started with.")
+        raise LiteLLMError(
+            f"LiteLLM refuses {what}", hint="Set LITELLM_MASTER_KEY to the value that LiteLLM was started with."
+        )
     listed = answer.json.get("data") if answer.status == 200 and isinstance(answer.json, dict) else None
     if not isinstance(listed, list):
-        raise LiteLLMError(f"LiteLLM does not say what it serves (HTTP {answer.status})", hint="See LiteLLM's log.")
+        raise LiteLLMError(f"LiteLLM does not list its models (HTTP {answer.status})", hint="See LiteLLM's log.")
     served = [item for item in listed if isinstance(item, dict)]
     names = {item.get("model_name") for item in served}
     missing = sorted(str(item["model_name"]) for item in entries.values() if item["model_name"] not in names)
     stale = sorted(str(item.get("model_name")) for item in served if _stale(item, entries))
     if missing or stale:
-        said = [
-            f"{word} {_list(some)}" for word, some in (("does not serve", missing), ("still serves", stale)) if some
+        differences = [
+            f"{what} {_list(some)}" for what, some in (("does not serve", missing), ("still serves", stale)) if some
         ]
         raise LiteLLMError(
-            f"LiteLLM {' and '.join(said)}",
+            f"LiteLLM {' and '.join(differences)}",
             hint="With the hook: look for `copilot-hook` in LiteLLM's log. With a config: restart LiteLLM, or set "
-            "COPILOT_ON_CHANGE to what does.",
+            "COPILOT_ON_CHANGE to a command that does.",
         )
     return f"LiteLLM serves all {len(entries)} entries"
 
 
 def check_hook(settings: Settings) -> str | None:
-    """What the hook says of the LiteLLM that it runs in; None where there is no hook. Raises LiteLLMError."""
+    """What the hook reports about the LiteLLM it runs in; None if there is no hook. Raises LiteLLMError."""
     answer = _get(settings, _HOOK_STATE, with_key=True)
     state = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
     if "litellm" not in state:
@@ -71,17 +73,17 @@ def check_hook(settings: Settings) -> str | None:
         if state.get(what):
             raise LiteLLMError(
                 f"the hook cannot read a file: {printable(state[what], 200)}",
-                hint="LiteLLM serves what it contained before. `sync` writes a models file again; a config is yours.",
+                hint="LiteLLM keeps serving the previous version. `sync` rewrites a models file; fix a config by hand.",
             )
     if state.get("refused"):
         raise LiteLLMError(
             f"LiteLLM refuses {_list([str(name) for name in state['refused']])}",
-            hint="See LiteLLM's log for its reason.",
+            hint="See LiteLLM's log for the reason.",
         )
     if state.get("restart_for"):
         changed = _list([str(name) for name in state["restart_for"]])
         raise LiteLLMError(
-            f"changed in LiteLLM's config since it started: {changed}", hint="Restart LiteLLM to let them take effect."
+            f"changed in LiteLLM's config since it started: {changed}", hint="Restart LiteLLM to apply them."
         )
     return f"{known}, models by {printable(state['follows'], 60)}, guarded: {_list(state.get('guarded') or [])}"
 
@@ -91,8 +93,8 @@ def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
 
 
 def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return printable(", ".join(names[:_SHOWN]), 300) + more
+    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+    return printable(", ".join(names[:_MAX_SHOWN]), 300) + more
 
 
 def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:

@@ -1,1 +1,1 @@
-"""The service: one sync, the loop around it, its probes, and the doctor."""
+"""The service: a single sync, the loop around it, its health probes, and the doctor."""

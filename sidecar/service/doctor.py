@@ -1,7 +1,7 @@
-"""Checks every hop from the access token to LiteLLM, in order, and says what to do about each that fails.
+"""Checks every hop from the access token to LiteLLM, in order, and says how to fix each one that fails.
 
-Writes nothing, and costs one exchange and one catalog read, as a sync does. What cannot be judged because of an
-earlier failure is skipped. ``docs/troubleshooting.md`` names the same cures.
+Writes nothing, and costs one exchange and one catalog read, like a sync. Checks that depend on one that failed are
+skipped. ``docs/troubleshooting.md`` lists the same fixes.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ from sidecar.text import printable
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
 
-_REFUSED_KINDS = ("ghp_", "github_pat_", "ghs_", "ghr_")
+_UNSUPPORTED_PREFIXES = ("ghp_", "github_pat_", "ghs_", "ghr_")
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of one check; ``cure`` and ``code`` (an exit code) are for failures."""
+    """The result of one check; ``fix`` and ``code`` (an exit code) are for failures."""
 
     name: str
     result: str
     text: str
-    cure: str = ""
+    fix: str = ""
     code: int = 0
 
 
 def diagnose(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout) -> int:
-    """Print one line for each check, and a line with the cure for each failure; the first failure's exit code."""
+    """Print a line per check, plus the fix for each failure; returns the first failure's exit code."""
     code = 0
     for check in checks(settings, stop):
         print(f"{check.result}  {check.name:<13} {printable(check.text, 600)}", file=out, flush=True)
-        if check.cure:
-            print(f"      cure: {check.cure}", file=out, flush=True)
+        if check.fix:
+            print(f"      fix: {check.fix}", file=out, flush=True)
         code = code or check.code
     return code
 
 
 def checks(settings: Settings, stop: threading.Event) -> Iterator[Check]:
-    """The checks, as they are made. Raises Stopped."""
+    """The checks, yielded as they are made. Raises Stopped."""
     yield from _github(settings, stop)
     yield (entries := _attempt("config", lambda: _file(settings)))
     yield from _litellm(settings, entries.result == PASS)
@@ -81,7 +81,7 @@ def _failed(name: str, error: SidecarError) -> Check:
 
 def _skipped(names: str) -> Iterator[Check]:
     for name in names.split(","):
-        yield Check(name, SKIP, "it needs what failed above")
+        yield Check(name, SKIP, "depends on what failed above")
 
 
 def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
@@ -93,8 +93,8 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
         return
     yield Check("token", PASS, f"{token.value.masked()} from {token.source}")
     prefix = token_prefix(token.value.reveal())
-    kind = TOKEN_KINDS.get(prefix, "its prefix is unknown; the exchange shows whether Copilot accepts it")
-    if prefix in _REFUSED_KINDS:
+    kind = TOKEN_KINDS.get(prefix, "unknown prefix; the exchange shows whether Copilot accepts it")
+    if prefix in _UNSUPPORTED_PREFIXES:
         yield _failed("kind", LoginNeeded(f"{prefix}… is {kind}, which Copilot does not accept"))
     else:
         yield Check("kind", PASS, kind)
@@ -105,29 +105,29 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
         return
     yield Check("GitHub", PASS, "it answers")
     if copilot.direct:
-        yield _failed("exchange", LoginNeeded("GitHub does not exchange this kind of token, and LiteLLM needs that"))
-        yield Check("subscription", SKIP, "only the exchange tells")
+        yield _failed("exchange", LoginNeeded("GitHub does not exchange this kind of token, which LiteLLM requires"))
+        yield Check("subscription", SKIP, "only known after an exchange")
     else:
-        yield Check("exchange", PASS, f"a Copilot token that is good for {copilot.lifetime / 60:.0f} minutes")
-        yield Check("subscription", PASS, copilot.sku or "there is one; GitHub does not name it")
+        yield Check("exchange", PASS, f"a Copilot token, valid for {copilot.lifetime / 60:.0f} minutes")
+        yield Check("subscription", PASS, copilot.sku or "active; GitHub does not name the plan")
     yield Check("plan host", PASS, copilot.api_base)
     yield from _models(settings, copilot, stop)
 
 
 def _no_exchange(error: SidecarError) -> Iterator[Check]:
-    """An exchange that failed, told at the hop where it did."""
+    """A failed exchange, reported at the hop failed_hop it failed."""
     names = ["GitHub", "exchange", "subscription", "plan host"]
-    where = 1
+    failed_hop = 1
     if isinstance(error, Unreachable):
-        where = 0
+        failed_hop = 0
     elif isinstance(error, AccessRefused):
-        where = 2
+        failed_hop = 2
     elif isinstance(error, UntrustedHost):
-        where = 3
-    for name in names[:where]:
-        yield Check(name, PASS, "it answers" if name == "GitHub" else "GitHub took the access token")
-    yield _failed(names[where], error)
-    yield from _skipped(",".join([*names[where + 1 :], "catalog", "models"]))
+        failed_hop = 3
+    for name in names[:failed_hop]:
+        yield Check(name, PASS, "it answers" if name == "GitHub" else "GitHub accepted the access token")
+    yield _failed(names[failed_hop], error)
+    yield from _skipped(",".join([*names[failed_hop + 1 :], "catalog", "models"]))
 
 
 def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) -> Iterator[Check]:
@@ -139,38 +139,40 @@ def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) ->
         return
     yield Check("catalog", PASS, f"{len(found)} models")
 
-    def chosen() -> str:
+    def selection() -> str:
         selected, _ = entries_for(found, settings)
         return f"{len(selected.models)} for LiteLLM, {len(selected.omitted)} omitted (`models --all` gives the reasons)"
 
-    yield _attempt("models", chosen)
+    yield _attempt("models", selection)
 
 
 def _file(settings: Settings) -> str:
-    """What LiteLLM is given: the config or the models file. Raises SidecarError when it is of no use."""
-    place = settings.config_file or settings.models_file
-    data = read_file(resolve_symlinks(place))
+    """Check the file that LiteLLM reads: the config or the models file. Raises SidecarError if it is invalid."""
+    file = settings.config_file or settings.models_file
+    data = read_file(resolve_symlinks(file))
     if data is None:
-        raise UsageError(f"{place} is not there", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
-    # Parses it as a sync would, and refuses what LiteLLM would not understand.
-    sync_config(place, [], dry_run=True)
+        raise UsageError(f"{file} does not exist", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
+    # Parses it like a sync, and rejects what LiteLLM would not understand.
+    sync_config(file, [], dry_run=True)
     entries = entries_in(data)
     if not entries:
-        raise UsageError(f"{place} holds no models of the catalog", hint="Run `sync`; its message says what is wrong.")
-    return f"{place} is valid and holds {len(entries)} entries"
+        raise UsageError(
+            f"{file} contains no models from the catalog", hint="Run `sync`; its message says what is wrong."
+        )
+    return f"{file} is valid and contains {len(entries)} entries"
 
 
 def _litellm(settings: Settings, known: bool) -> Iterator[Check]:
     alive = _attempt("LiteLLM", lambda: check_alive(settings))
     yield alive
     if not known or alive.result != PASS:
-        yield from _skipped("in step,hook")
+        yield from _skipped("in sync,hook")
         return
     data = read_file(resolve_symlinks(settings.config_file or settings.models_file))
-    yield _attempt("in step", lambda: check_in_sync(settings, entries_in(data)))
+    yield _attempt("in sync", lambda: check_in_sync(settings, entries_in(data)))
     try:
-        told = check_hook(settings)
+        report = check_hook(settings)
     except SidecarError as error:
         yield _failed("hook", error)
         return
-    yield Check("hook", PASS, told) if told else Check("hook", SKIP, "this LiteLLM runs without it")
+    yield Check("hook", PASS, report) if report else Check("hook", SKIP, "this LiteLLM runs without it")

@@ -1,8 +1,8 @@
 """Liveness, readiness and metrics over HTTP, and the check that Docker's HEALTHCHECK runs.
 
-``/livez`` fails when the loop has not given a sign of life for longer than its current step may take.
-``/readyz`` says that a models file is published; GitHub being down never fails it, because a healthy
-LiteLLM must not be taken out of service for that.
+``/livez`` fails when the loop has not sent a heartbeat for longer than its current step may take. ``/readyz``
+succeeds once a models file is published; a GitHub outage never makes it fail, because a healthy LiteLLM must
+not be taken out of service for that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Status:
         self._models = 0
 
     def beat(self, seconds: float) -> None:
-        """A sign of life: the next one comes within ``seconds``."""
+        """A heartbeat; the next one is due within ``seconds``."""
         self._alive_until = time.monotonic() + seconds
 
     def alive(self) -> bool:
@@ -48,7 +48,7 @@ class Status:
             self._syncs[kind] = self._syncs.get(kind, 0) + 1
 
     def metrics(self) -> str:
-        """The metrics in Prometheus' text format."""
+        """The metrics in the Prometheus text format."""
         with self._lock:
             syncs = "".join(
                 f'copilot_sync_total{{result="{kind}"}} {count}\n' for kind, count in sorted(self._syncs.items())
@@ -74,14 +74,14 @@ class _Server(ThreadingHTTPServer):
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
     def server_bind(self) -> None:
-        """Bind for IPv4 and IPv6, without asking a name server who this machine is: offline that takes long."""
+        """Bind for IPv4 and IPv6, without the base class's reverse DNS lookup, which is slow offline."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         TCPServer.server_bind(self)
 
 
 def serve(port: int, status: Status) -> ThreadingHTTPServer:
-    """Answer health requests on ``port`` from a thread of its own. Raises UsageError when the port is taken."""
+    """Serve health requests on ``port`` from a separate thread. Raises UsageError when the port is in use."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
@@ -95,7 +95,7 @@ def serve(port: int, status: Status) -> ThreadingHTTPServer:
                 case "/metrics":
                     self._answer(200, status.metrics())
                 case _:
-                    self._answer(404, "there are /livez, /readyz and /metrics\n")
+                    self._answer(404, "not found; use /livez, /readyz or /metrics\n")
 
         def _answer(self, code: int, text: str) -> None:
             body = text.encode("utf-8")
@@ -106,25 +106,26 @@ def serve(port: int, status: Status) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Probes come every few seconds; they are not worth a line each."""
+            """Log nothing: probes arrive every few seconds."""
 
     try:
         server = _Server(("", port), Handler)
     except OSError as error:
         raise UsageError(
-            f"COPILOT_HEALTH_PORT={port}: {error.strerror}", hint="Choose a free port, or 0 for no health server."
+            f"COPILOT_HEALTH_PORT={port}: {error.strerror}",
+            hint="Choose a free port, or 0 to disable the health server.",
         ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
 
 
 def check(port: int) -> str | None:
-    """Ask the service on this machine; None when it is alive and ready, else what is wrong.
+    """Probe the service on this machine; None if it is alive and ready, else what is wrong.
 
-    Raises UsageError when there is no health server to ask.
+    Raises UsageError when the health server is disabled.
     """
     if port == 0:
-        raise UsageError("COPILOT_HEALTH_PORT is 0: there is no health server", hint="Set a port to have one.")
+        raise UsageError("COPILOT_HEALTH_PORT is 0: the health server is disabled", hint="Set a port to enable it.")
     for path in ("/livez", "/readyz"):
         try:
             answer = send("GET", f"http://127.0.0.1:{port}{path}", headers={}, no_proxy=True)

@@ -1,6 +1,6 @@
 """One sync: access token → Copilot token → catalog → selection → entries → target (``sidecar.targets``).
 
-Last good wins: whatever fails on the way raises, and nothing in the target has changed.
+Last known good: if any step fails, it raises and the target is unchanged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def fetch_catalog(settings: Settings, stop: threading.Event) -> list[Item]:
     token = find_access_token(settings)
     copilot = retrying(lambda: exchange_token(settings, token), stop)
     if copilot.direct:
-        log.warning("the access token is another OAuth app's: it can read the catalog, but LiteLLM cannot use it")
+        log.warning("the access token belongs to another OAuth app: it can read the catalog, but LiteLLM cannot use it")
     found = catalog_items(retrying(lambda: read_catalog(settings, copilot), stop))
     log.debug("catalog read", extra={"items": len(found), "api_base": copilot.api_base, "sku": copilot.sku})
     return found
@@ -46,9 +46,9 @@ def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[
 
 
 def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, dry_run: bool = False) -> Synced:
-    """Bring the target up to date; ``dry_run`` only says what would change, ``adopt`` is as in ``select_target``.
+    """Bring the target up to date; ``dry_run`` only reports what would change, ``adopt`` is as in ``select_target``.
 
-    Raises SidecarError; then nothing has changed in the target.
+    Raises SidecarError; then the target is unchanged.
     """
     target = select_target(settings, adopt=adopt, dry_run=dry_run)
     found = fetch_catalog(settings, stop)
@@ -63,11 +63,11 @@ def run_once(settings: Settings, stop: threading.Event, *, adopt: bool = False, 
 
 
 def _build(found: list[Item], stored: bytes | None, settings: Settings) -> Built:
-    """From the stored record of absences to the entries and the new record."""
-    known = load_absences(stored)
-    if known is None:
-        log.warning("the record of earlier absences is damaged; a new one is started")
-    items, seen = merge_absences(known or {}, found, settings.remove_after)
+    """Build the entries and the new record of absences from the catalog and the stored record."""
+    record = load_absences(stored)
+    if record is None:
+        log.warning("the record of absences is damaged; starting a new one")
+    items, seen = merge_absences(record or {}, found, settings.remove_after)
     selected, entries = entries_for(items, settings)
     absent = tuple(sorted(key for key, value in seen.items() if value.absences))
     return Built(entries, dump_absences(seen), selected, absent)

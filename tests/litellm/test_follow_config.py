@@ -260,7 +260,7 @@ def test_managed_entries_have_one_owner(fresh_gh, start):
 
 
 def test_a_config_in_step_is_followed_without_a_models_file(fresh_gh, start):
-    """In-place mode: CONFIG_FILE names the config that the sidecar keeps in step, and the hook follows it alone."""
+    """In-place mode: CONFIG_FILE names the config that the sidecar keeps in sync, and the hook follows it alone."""
     gh = fresh_gh
     items = [model("gpt-4o", endpoints=[CHAT]), model("gpt-4.1", endpoints=[CHAT])]
     gh.set_catalog(items)

@@ -36,7 +36,7 @@ class Running:
         self.proxy.login(gh.new_access_token())
 
     def sync(self, names: set[str], **environ: str) -> None:
-        """Sync with ``environ`` and wait until exactly ``names`` are served and in step."""
+        """Sync with ``environ`` and wait until exactly ``names`` are served and in sync."""
         settings = Settings.load(
             {
                 **self.gh.env(),

@@ -132,7 +132,7 @@ def test_serves_follows_survives_and_ends(clone, start):
         timeout=60,
         check=False,
     )
-    assert told.returncode == 6 and f"process {server} ({pidfile}) is no gunicorn master" in told.stderr
+    assert told.returncode == 6 and f"process {server} ({pidfile}) is not a gunicorn master" in told.stderr
     assert startup.models() and Path("/proc", str(server)).exists()
 
     # The background sync is started again when it dies; LiteLLM goes on.

@@ -42,7 +42,7 @@ def synced(bench, change=CHANGE, models=7):
 
 
 def test_command_gets_the_change(bench, stop, tmp_path):
-    """The command gets the change as JSON on its input, without a shell, and nothing is left to tell."""
+    """The command gets the change as JSON on its input, without a shell, and nothing is left pending."""
     settings = bench.settings(COPILOT_ON_CHANGE=f"tee '{tmp_path}/a b; $HOME'")
     notify_change(settings, synced(bench), stop)
     assert json.loads((tmp_path / "a b; $HOME").read_text()) == {
@@ -56,15 +56,15 @@ def test_command_gets_the_change(bench, stop, tmp_path):
     assert not list(bench.shared.glob(".*untold*"))
 
 
-def test_nothing_to_tell(bench, stop, tmp_path):
+def test_nothing_to_notify_of(bench, stop, tmp_path):
     """No change, no command."""
     notify_change(bench.settings(COPILOT_ON_CHANGE=f"touch {tmp_path}/told"), synced(bench, None), stop)
     assert not (tmp_path / "told").exists()
 
 
-def test_untold_change_is_told_later(bench, stop, tmp_path):
-    """What could not be told is kept, joined with what comes, and told once somebody takes it."""
-    with pytest.raises(LiteLLMError, match=r"ended with 3; the change of .* stands"):
+def test_failed_notification_is_sent_later(bench, stop, tmp_path):
+    """A failed notification is kept, merged with later changes, and sent until it succeeds."""
+    with pytest.raises(LiteLLMError, match=r"exited with 3; the change to .* is kept"):
         notify_change(bench.settings(COPILOT_ON_CHANGE="sh -c 'exit 3'"), synced(bench), stop)
     settings = bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told")
     later = synced(bench, Change(added=("newer",), removed=("new",), changed=("other",)), models=8)
@@ -78,7 +78,7 @@ def test_untold_change_is_told_later(bench, stop, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "problem"),
-    [("no-such-program", "cannot be started"), ("sh -c 'kill -9 $$'", "ended by signal 9")],
+    [("no-such-program", "cannot be started"), ("sh -c 'kill -9 $$'", "terminated by signal 9")],
 )
 def test_command_fails(bench, stop, words, problem):
     """A command that fails is an error with exit code 6."""
@@ -88,7 +88,7 @@ def test_command_fails(bench, stop, words, problem):
 
 
 def test_command_time_limit(stop):
-    """A command that takes too long is ended, with what it started."""
+    """A command that takes too long is terminated, with what it started."""
     began = time.monotonic()
     assert "took longer" in run_user_command("sh -c 'sleep 60 & wait'", b"", stop, limit=0.2)
     assert time.monotonic() - began < 60, "what it started went on to its end"
@@ -194,11 +194,11 @@ def test_gunicorn_master_reloads(master, bench, stop):
     ids=["other", "named", "handlers"],
 )
 def test_no_signal_for_others(bench, stop, tmp_path, code):
-    """No process that is no gunicorn master is ever sent a signal."""
+    """No process that is not a gunicorn master is ever sent a signal."""
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         (tmp_path / "pid").write_text(f"{process.pid}\n")
-        with pytest.raises(LiteLLMError, match="is no gunicorn master; no SIGHUP was sent"):
+        with pytest.raises(LiteLLMError, match="is not a gunicorn master; no SIGHUP was sent"):
             notify_change(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
         assert process.poll() is None
         process.kill()

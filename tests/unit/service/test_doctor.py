@@ -1,4 +1,4 @@
-"""`doctor` finds the hop that is broken, names the cure, and shows no secret."""
+"""`doctor` finds the hop that is broken, names the fix, and shows no secret."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def table(process):
     return {line[6:19].strip(): line[:4] for line in lines}
 
 
-def cures(process):
-    """name → cure of each check that failed, in order; the cure is the line below it."""
+def fixes(process):
+    """name → fix of each check that failed, in order; the fix is the line below it."""
     lines = [*process.stdout.splitlines(), ""]
     return {
-        line[6:19].strip(): below.strip().removeprefix("cure: ") if below.startswith("      cure: ") else ""
+        line[6:19].strip(): below.strip().removeprefix("fix: ") if below.startswith("      fix: ") else ""
         for line, below in pairwise(lines)
         if line.startswith("fail")
     }
 
 
 def first_failure(process):
-    return next(iter(cures(process)), None)
+    return next(iter(fixes(process)), None)
 
 
 HOOK = {
@@ -92,7 +92,7 @@ def test_all_well(healthy):
                 "models",
                 "config",
                 "LiteLLM",
-                "in step",
+                "in sync",
                 "hook",
             ]
         )
@@ -149,13 +149,13 @@ def wrong_key(bench):
     bench.environ["LITELLM_MASTER_KEY"] = "sk-wrong"
 
 
-def out_of_step(bench):
+def out_of_sync(bench):
     bench.gh.set_catalog([{**bench.gh.catalog[0], "id": "gpt-6"}, *bench.gh.catalog])
     bench.run("sync")
 
 
 @pytest.mark.parametrize(
-    ("harm", "hop", "code", "cure"),
+    ("harm", "hop", "code", "fix"),
     [
         (break_token_file, "token", 3, "python -m sidecar login"),
         (break_kind, "kind", 3, "python -m sidecar login"),
@@ -168,16 +168,16 @@ def out_of_step(bench):
         (no_file, "config", 2, "sync"),
         (broken_file, "config", 2, "Correct that place"),
         (no_litellm, "LiteLLM", 6, "LITELLM_URL"),
-        (wrong_key, "in step", 6, "LITELLM_MASTER_KEY"),
-        (out_of_step, "in step", 6, "copilot-hook"),
+        (wrong_key, "in sync", 6, "LITELLM_MASTER_KEY"),
+        (out_of_sync, "in sync", 6, "copilot-hook"),
     ],
 )
-def test_broken_hop(healthy, harm, hop, code, cure):
-    """The hop that is broken fails first, each failure has a cure; what hangs on it is skipped, the rest is checked."""
+def test_broken_hop(healthy, harm, hop, code, fix):
+    """The hop that is broken fails first, each failure has a fix; what hangs on it is skipped, the rest is checked."""
     harm(healthy)
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == (hop, code)
-    assert cure in cures(done)[hop] and all(cures(done).values())
+    assert fix in fixes(done)[hop] and all(fixes(done).values())
     assert "pass" in done.stdout and TOKEN not in done.stdout and "sk-" not in done.stdout
 
 
@@ -185,13 +185,13 @@ def test_config_mode(healthy, tmp_path):
     """With a config it is the config that is checked."""
     config = tmp_path / "config.yaml"
     done = healthy.run("doctor", "--config", str(config))
-    assert first_failure(done) == "config" and "is not there" in done.stdout and "sync" in cures(done)["config"]
+    assert first_failure(done) == "config" and "does not exist" in done.stdout and "sync" in fixes(done)["config"]
     healthy.run("sync", "--config", str(config))
     assert healthy.run("doctor", "--config", str(config)).code == 0
 
 
 @pytest.mark.parametrize(
-    ("changes", "said", "cure"),
+    ("changes", "said", "fix"),
     [
         ({"follows": ""}, "cannot follow the models in LiteLLM 1.110.2", "docs/compatibility.md"),
         ({"unguarded": ["get_api_base"]}, "does not protect: get_api_base", "docs/compatibility.md"),
@@ -202,16 +202,16 @@ def test_config_mode(healthy, tmp_path):
         ({"restart_for": ["general_settings"]}, "since it started: general_settings", "Restart LiteLLM"),
     ],
 )
-def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, cure):
-    """The hook tells what it found of LiteLLM; what is not protected is said with its cure."""
+def test_what_the_hook_cannot_do_is_a_failure(healthy, changes, said, fix):
+    """The hook tells what it found of LiteLLM; what is not protected is said with its fix."""
     healthy.hook |= changes
     done = healthy.run("doctor")
     assert (first_failure(done), done.code) == ("hook", 6)
-    assert said in done.stdout and cure in cures(done)["hook"]
+    assert said in done.stdout and fix in fixes(done)["hook"]
 
 
 def test_a_litellm_without_the_hook_is_no_failure(healthy):
-    """A config that is kept in step works without it."""
+    """A config that is kept in sync works without it."""
     healthy.hook.clear()
     done = healthy.run("doctor")
     assert done.code == 0 and table(done)["hook"] == "skip"

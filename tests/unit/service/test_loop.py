@@ -108,7 +108,7 @@ def test_token_is_noticed(bench, serve):
     assert bench.gh.requests == []
     bench.log_in()
     until(bench.names, loop.REFUSED_WAIT / 10, "the models")
-    assert loop.TOKEN_POLL <= 2
+    assert loop.TOKEN_POLL_INTERVAL <= 2
 
 
 def test_revoked_token_is_not_hammered(bench, serve):
@@ -176,7 +176,7 @@ def test_same_failure_is_said_once(bench, serve, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "sidecar")
     monkeypatch.setattr(loop, "UNREACHABLE_WAIT", 0.01)
     monkeypatch.setattr("sidecar.http_client.MAX_ATTEMPTS", 1)
-    monkeypatch.setattr(loop, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(loop, "MIN_WAIT", 0.01)
     bench.log_in()
     bench.gh.down()
     service = serve()
@@ -192,7 +192,7 @@ def test_same_failure_is_said_once(bench, serve, caplog, monkeypatch):
 
 def test_defect_does_not_end_the_service(bench, serve, monkeypatch):
     """Should a sync fail in a way that it never should, the service counts it and goes on."""
-    monkeypatch.setattr(loop, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(loop, "MIN_WAIT", 0.01)
     monkeypatch.setattr(loop, "run_once", lambda *_: 1 / 0)
     bench.log_in()
     service = serve()
@@ -203,7 +203,7 @@ def test_defect_does_not_end_the_service(bench, serve, monkeypatch):
 
 def test_broken_volume_heals(bench, serve, monkeypatch):
     """A shared volume that cannot be written for a while is written when it can."""
-    monkeypatch.setattr(loop, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(loop, "MIN_WAIT", 0.05)
     bench.log_in()
     service = serve(COPILOT_MODEL_SYNC_INTERVAL="1")
     until(bench.names)

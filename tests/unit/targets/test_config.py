@@ -145,7 +145,7 @@ def test_validation(bench, config):
         done = bench.run(
             "sync", "--config", str(config), "--validate", "grep -q no-such-text", "--on-change", f"touch {told}"
         )
-        assert done.code == 2 and "validation command ended with 1" in done.stderr
+        assert done.code == 2 and "validation command exited with 1" in done.stderr
         assert (config.read_text() if config.exists() else None) == known
         assert not list(config.parent.glob("*.bak-*")) and not told.exists()
     done = bench.run(
@@ -161,7 +161,7 @@ def test_not_told(bench, config):
 
 
 def test_service(bench, config):
-    """`run` keeps the config in step, tells of changes, and makes no models file."""
+    """`run` keeps the config in sync, sends notifications, and creates no models file."""
     told = config.parent / "told"
     service = bench.start("run", CONFIG_FILE=str(config), COPILOT_ON_CHANGE=f"tee {told}")
     service.saw("models published").saw("models_changed")

@@ -79,7 +79,8 @@ class Database:
         server, data = _server(), self.home / "data"
         assert server is not None
         made = [server / "initdb", "-D", data, "-A", "trust", "-U", "litellm", "--no-sync", "-E", "UTF8"]
-        subprocess.run(made, cwd=self.home, check=True, capture_output=True, timeout=120, **self._user)
+        done = subprocess.run(made, cwd=self.home, capture_output=True, text=True, timeout=120, **self._user)
+        assert done.returncode == 0, done.stderr
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.home), "fsync": "off"}
         flags = [f"--{name}={value}" for name, value in options.items()]
         with (self.home / "log").open("wb") as log:

@@ -99,10 +99,8 @@ def seconds(answers: list[Answer]) -> tuple[float, float]:
 @pytest.mark.alone
 @pytest.mark.feature("guards")
 def test_nobody_waits_for_an_exchange_that_hangs(gh, proxy, fresh_gh, start):
-    """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast.
-
-    How long is too long is seen in a LiteLLM of its own, for which GitHub is there: it is asked in the same moments.
-    """
+    """30 s at the moment of renewal, and past the token's end: other providers never notice, Copilot fails fast."""
+    # How long is too long is seen in a LiteLLM of its own, for which GitHub is there: it is asked in the same moments.
     fresh_gh.set_catalog(ITEMS)
     twin: Proxy = start(fresh_gh, config={"model_list": [OTHER]})
     twin.login(fresh_gh.new_access_token())

@@ -1,7 +1,7 @@
-"""Replaces files whole: a reader, or a crash at any moment, sees the old bytes or the new ones.
+"""Replaces files atomically: a reader, or a crash at any moment, sees either the old bytes or the new ones.
 
-A temporary file in the same directory that has its final mode and owner before any content, fsync, rename, fsync
-of the directory. Temporary names are random, so that one left behind by a crash never stands in the way.
+The steps: a temporary file in the same directory, with its final mode and owner before any content; fsync; rename;
+fsync of the directory. Temporary names are random, so leftovers of a crash never get in the way.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from pathlib import Path
 from sidecar.errors import StorageError, UsageError
 
 _STALE_AFTER = 300.0
-_CURES = {
+_HINTS = {
     errno.ENOSPC: "Free some space on the file system of {directory}.",
     errno.EDQUOT: "Free some space in {directory}: the quota is used up.",
     errno.EROFS: "The file system of {directory} is read-only: mount it writable.",
-    errno.EBUSY: "It is a mount point of its own: mount the directory {directory} instead.",
+    errno.EBUSY: "It is itself a mount point: mount the directory {directory} instead.",
     errno.ENOENT: "The directory {directory} does not exist: create it.",
     errno.ENOTDIR: "{directory} is not a directory: correct the path.",
-    errno.ELOOP: "Its symlinks form a loop: correct them.",
+    errno.ELOOP: "Its symlinks form a loop: fix them.",
 }
-# Some network file systems cannot fsync a directory; their rename is as durable as they make it.
+# Some network file systems cannot fsync a directory; a rename there is as durable as it gets.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A file as it was read: its bytes, permission bits, owner and group."""
+    """A file's bytes, permission bits, owner and group at the time it was read."""
 
     data: bytes
     mode: int
@@ -45,28 +45,30 @@ class Snapshot:
 
 @contextlib.contextmanager
 def storage_errors(path: Path, what: str, *, kind: str = "", hint: str = "") -> Iterator[None]:
-    """Turn an OSError into a StorageError that names ``path``, what could not be done (``read``), and the cure.
+    """Turn an OSError into a StorageError that names ``path``, what failed (such as ``read``), and how to fix it.
 
-    ``kind`` says what the file is, like "the log file"; ``hint`` replaces the cure.
+    ``kind`` says what the file is, such as "the log file"; ``hint`` replaces the default hint.
     """
     try:
         yield
     except OSError as error:
-        cure = _CURES.get(error.errno or 0, f"Let uid {os.getuid()} read and write it and its directory {{directory}}.")
+        default = _HINTS.get(
+            error.errno or 0, f"Allow uid {os.getuid()} to read and write it and its directory {{directory}}."
+        )
         raise StorageError(
             f"{kind} {path} cannot be {what}: {error.strerror}".lstrip(),
-            hint=hint or cure.format(directory=path.parent),
+            hint=hint or default.format(directory=path.parent),
         ) from error
 
 
 def resolve_symlinks(path: Path) -> Path:
-    """The file behind all symlinks. Raises StorageError."""
-    with storage_errors(path, "found"):
+    """``path`` with all symlinks resolved. Raises StorageError."""
+    with storage_errors(path, "resolved"):
         return Path(os.path.realpath(path))
 
 
 def read_file(path: Path) -> bytes | None:
-    """The bytes of ``path``, None when there is no such file. Raises StorageError."""
+    """The bytes of ``path``, None if it does not exist. Raises StorageError."""
     with storage_errors(path, "read"):
         try:
             return path.read_bytes()
@@ -75,10 +77,10 @@ def read_file(path: Path) -> bytes | None:
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """Read ``path``; None when there is no such file. Raises StorageError, UsageError for what is not a file."""
+    """Read ``path``; None if it does not exist. Raises StorageError, and UsageError if it is not a regular file."""
     with storage_errors(path, "read"):
         try:
-            # O_NONBLOCK: opening a named pipe would wait for a writer for ever.
+            # O_NONBLOCK: opening a named pipe would wait for a writer forever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
@@ -86,21 +88,21 @@ def read_snapshot(path: Path) -> Snapshot | None:
             about = os.fstat(file.fileno())
             if stat.S_ISREG(about.st_mode):
                 return Snapshot(file.read(), stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid)
-    raise UsageError(f"{path} is not a regular file", hint="Name the file itself.")
+    raise UsageError(f"{path} is not a regular file", hint="Specify a regular file.")
 
 
 def replace_file(path: Path, data: bytes, *, mode: int) -> None:
-    """Make ``path`` contain ``data`` with permission bits ``mode``. Raises StorageError; the old file stays."""
+    """Make ``path`` contain ``data`` with permission bits ``mode``. Raises StorageError; then the old file is kept."""
     remove_leftovers(path, older_than=_STALE_AFTER)
     with _written_beside(path, data, mode, None) as temporary:
         _rename(temporary, path)
 
 
 def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like: Snapshot | None = None) -> bool:
-    """Make ``path`` contain ``data`` if it still is as ``before`` (None: missing); False when it is not.
+    """Make ``path`` contain ``data`` if it is still as in ``before`` (None: missing); False if it is not.
 
-    Mode, owner and group are those of ``before``, else of ``like``, else a new file's. Raises StorageError; the
-    old file stays.
+    Mode, owner and group are those of ``before``, else of ``like``, else a new file's. Raises StorageError;
+    then the old file is kept.
     """
     model = before or like
     with _written_beside(path, data, model.mode if model else None, model) as temporary:
@@ -111,28 +113,28 @@ def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like:
 
 
 def copy_file(path: Path, content: Snapshot) -> None:
-    """Make ``path`` a file like ``content``, with its mode and owner. Raises StorageError."""
+    """Write ``content`` to ``path``, with its mode and owner. Raises StorageError."""
     with _written_beside(path, content.data, content.mode, content) as temporary:
         _rename(temporary, path)
 
 
 def remove_leftovers(path: Path, *, older_than: float = 0.0) -> None:
-    """Delete temporary files for ``path`` and its backups that a crash left behind, ``older_than`` so many seconds.
+    """Delete temporary files of ``path`` and its backups left by a crash and ``older_than`` this many seconds.
 
-    Without an age, only under a lock that keeps other writers away.
+    Without an age, hold a lock that keeps other writers out.
     """
     ours = re.compile(rf"\.{re.escape(path.name)}(\.bak-[^/]*)?\.[0-9a-f]{{12}}\.tmp")
-    left = []
-    with contextlib.suppress(OSError):  # what matters of it stops the write itself, which tells the cure
-        left = [path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name)]
-    for item in left:
+    leftovers = []
+    with contextlib.suppress(OSError):  # if it matters, the write itself fails, with a hint
+        leftovers = [path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name)]
+    for item in leftovers:
         with contextlib.suppress(OSError):
             if time.time() - item.stat().st_mtime >= older_than:
                 item.unlink()
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames in ``directory`` survive a power cut. Raises StorageError."""
+    """Make renames in ``directory`` survive a power failure. Raises StorageError."""
     with storage_errors(directory, "made durable"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -152,9 +154,9 @@ def _rename(temporary: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot | None) -> Iterator[Path]:
-    """A temporary file next to ``path`` with ``data`` on the disk; it is gone afterwards, if it was not renamed.
+    """A temporary file next to ``path`` with ``data`` synced to disk; deleted afterwards unless it was renamed.
 
-    Its ``mode`` (None: as the umask has it) and ``owner`` are set before any content. Raises StorageError.
+    Its ``mode`` (None: per the umask) and ``owner`` are set before any content. Raises StorageError.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     with storage_errors(path, "written"):
@@ -167,20 +169,20 @@ def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot |
             with storage_errors(path, "written"):
                 if mode is not None:
                     os.fchmod(descriptor, mode)
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(descriptor, left) :]
+                remaining = memoryview(data)
+                while remaining:
+                    remaining = remaining[os.write(descriptor, remaining) :]
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        _read_back(temporary, data)
+        _verify(temporary, data)
         yield temporary
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
 
 
-def _read_back(path: Path, data: bytes) -> None:
+def _verify(path: Path, data: bytes) -> None:
     written = read_snapshot(path)
     if written is None or written.data != data:
         raise StorageError(f"{path} does not contain what was written to it", hint="Check the disk.")
@@ -194,6 +196,6 @@ def _copy_owner(descriptor: int, path: Path, like: Snapshot) -> None:
             os.fchown(descriptor, like.uid, like.gid)
         except OSError as error:
             raise StorageError(
-                f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new file cannot be given to them",
-                hint=f"Run this as uid {like.uid}, or give {path} to uid {os.getuid()}, gid {os.getgid()}.",
+                f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new file cannot be given the same owner",
+                hint=f"Run this as uid {like.uid}, or chown {path} to uid {os.getuid()}, gid {os.getgid()}.",
             ) from error

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MAX_SECONDS = 60.0
 _MAX_LINES = 50
-_POLL = 0.05
+_POLL_INTERVAL = 0.05
 
 
 def run_user_command(
@@ -64,7 +64,7 @@ def _wait(process: subprocess.Popen[bytes], stop: threading.Event, limit: float)
         code = process.poll()
         if code is not None:
             return code
-        if stop.wait(_POLL):
+        if stop.wait(_POLL_INTERVAL):
             _terminate(process)
             raise Stopped("interrupted while a command was running")
         if time.monotonic() > deadline:

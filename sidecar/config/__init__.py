@@ -1,1 +1,1 @@
-"""A LiteLLM config of the user's, edited in place: only the managed entries change, every other byte stays."""
+"""Edits a user's LiteLLM config in place: only the managed entries change, every other byte is preserved."""

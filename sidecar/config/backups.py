@@ -1,4 +1,4 @@
-"""Copies of a config beside it, ``config.yaml.bak-<UTC time>``: with its mode and owner, made whole or not at all."""
+"""Backups next to a config, ``config.yaml.bak-<UTC time>``: same mode and owner, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NAME = r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?"
 
 
 def make_backup(target: Path, content: Snapshot, *, now: datetime | None = None) -> Path:
-    """Keep ``content`` as the backup of this second. Raises StorageError; then there is no new backup.
+    """Store ``content`` as the backup of this second. Raises StorageError; then there is no new backup.
 
-    A second one within a second gets ``-2`` behind its name, unless it would hold the same.
+    Another one within the same second gets the suffix ``-2``, unless its content is the same.
     """
     name = f"{target.name}.bak-{(now or datetime.now(UTC)).strftime('%Y%m%dT%H%M%SZ')}"
     newest = next((item for item in backups_of(target) if item.name.startswith(name)), None)
     if newest is not None:
         if read_snapshot(newest) == content:
             return newest
-        # Not the lowest free number: the lower ones may have been deleted, and order is age.
+        # Not the lowest free number: lower ones may have been deleted, and the numbers give the age.
         name += f"-{int(newest.name.removeprefix(name).lstrip('-') or 1) + 1}"
     path = target.with_name(name)
     copy_file(path, content)
@@ -40,7 +40,7 @@ def backups_of(target: Path) -> tuple[Path, ...]:
 
 
 def prune(target: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` backups. One that cannot be deleted now is left for the next time."""
+    """Delete all but the newest ``keep`` backups. Those that cannot be deleted now are left for next time."""
     for old in backups_of(target)[keep:]:
         with contextlib.suppress(OSError):
             os.unlink(old)

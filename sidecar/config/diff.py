@@ -1,4 +1,4 @@
-"""Shows people what changes in a config, as a unified diff in which no secret can be read."""
+"""Shows what changes in a config as a unified diff, with all secrets masked."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HARMLESS = re.compile(r"[-\d.]+|true|false|null|~", re.IGNORECASE)
 
 
 def unified(before: bytes, after: bytes, old_name: str, new_name: str) -> str:
-    """A unified diff of two configs; empty when they are equal. It is for reading: masked lines do not apply."""
-    shown: list[str] = []
+    """A unified diff of two configs; empty if they are equal. For reading only: masked lines do not apply."""
+    output: list[str] = []
     lines = difflib.unified_diff(_lines(before), _lines(after), old_name, new_name, lineterm="")
     for number, line in enumerate(lines):
-        shown.append(line.removesuffix("\n"))
+        output.append(line.removesuffix("\n"))
         if not (number <= 1 or line.startswith("@@") or line.endswith("\n")):
-            shown.append("\\ No newline at end of file")
-    return "".join(line + "\n" for line in shown)
+            output.append("\\ No newline at end of file")
+    return "".join(line + "\n" for line in output)
 
 
 def _lines(data: bytes) -> list[str]:
@@ -31,20 +31,20 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _masked(lines: list[str]) -> Iterator[str]:
-    """Mask the values of keys that sound secret, with the lines that continue them."""
-    within: int | None = None
+    """Mask the values of secret-looking keys, including their continuation lines."""
+    secret_indent: int | None = None
     for line in lines:
         indent = len(line) - len(line.lstrip(" "))
-        if within is not None and indent > within and line.strip():
+        if secret_indent is not None and indent > secret_indent and line.strip():
             yield " " * indent + "…" + ("\n" if line.endswith("\n") else "")
             continue
         if line.strip():
-            within = None
-        shown = _SECRET.sub(_mask, line)
-        if shown != line:
+            secret_indent = None
+        masked = _SECRET.sub(_mask, line)
+        if masked != line:
             start = len(line) - len(line.lstrip(" -"))
-            within = start if _SECRET.match(line, start) else None
-        yield shown
+            secret_indent = start if _SECRET.match(line, start) else None
+        yield masked
 
 
 def _mask(match: re.Match[str]) -> str:

@@ -1,10 +1,10 @@
-"""Brings the generated entries of an existing LiteLLM config up to date, and leaves everything else alone. Pure.
+"""Updates the generated entries of an existing LiteLLM config and leaves everything else alone. Pure.
 
-An entry is *managed* when its ``model_info.id`` begins with ``MANAGED_PREFIX``; only those are replaced, as
-one block at the place of the first, else at the end of ``model_list``. Every other byte stays, and taking
-all managed entries out again gives the file that was there before, byte for byte. Comments *inside* a
-managed entry go with it; those between and behind managed entries stay. The result is parsed and held
-against what was meant before it is handed out. Files, locks and backups belong to ``sidecar.config.file``.
+An entry is *managed* if its ``model_info.id`` begins with ``MANAGED_PREFIX``. Only those are replaced, as one
+block where the first one was, else at the end of ``model_list``. Every other byte is preserved, and removing
+all managed entries again restores the original file, byte for byte. Comments *inside* a managed entry are
+removed with it; those between and after managed entries stay. Before it is returned, the result is parsed and
+compared with what was intended. Files, locks and backups are the job of ``sidecar.config.file``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 
 from sidecar.config.locate import Site, locate, refuse_shared
 from sidecar.config.splice import GAP, rewrite
-from sidecar.config.yamltext import Source, parse, plain, same_node
+from sidecar.config.yamltext import Source, parse, same_node, to_python
 from sidecar.errors import SidecarError, UsageError
 from sidecar.litellm_hot_reload.managed import PROVIDER, id_of, is_managed
 from sidecar.models.changes import Change, compare, is_same
@@ -30,42 +30,42 @@ Entry = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Update:
-    """A config brought up to date, and what changed.
+    """An updated config, and what changed.
 
-    ``kept`` are the generated entries that were skipped because a hand-written one has their name.
+    ``skipped`` are the generated entries whose name belongs to a hand-written one.
     """
 
     text: bytes
     change: Change = Change()
-    kept: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
     """Make the managed entries of the config ``text`` exactly ``entries``, in this order.
 
-    A hand-written entry wins over the one of ``entries`` with its ``model_name``, unless ``adopt`` is set
-    and it is a Copilot model's: then it is replaced, and so is a hand-written Copilot entry whose model is
-    not among ``entries``. Equal entries leave the text as it is. Raises UsageError for a config that is
-    not valid or leaves no room, SidecarError when the result is not what was meant (a bug).
+    A hand-written entry takes precedence over a generated one with the same ``model_name``, unless ``adopt`` is
+    set and it is for a Copilot model: then it is replaced, as is any hand-written Copilot entry whose model is
+    not among ``entries``. Equal entries leave the text unchanged. Raises UsageError for a config that is
+    invalid or cannot be edited, SidecarError if the result is not what was intended (a bug).
     """
     source = parse(text)
     site = locate(source)
-    values = [plain(node) for node in site.nodes]
+    values = [to_python(node) for node in site.nodes]
     managed = [number for number, value in enumerate(values) if is_managed(value)]
     adopted = [number for number in _adoptable(values, entries) if number not in managed] if adopt else []
     drop = sorted([*managed, *adopted])
     foreign = {_name(value) for number, value in enumerate(values) if number not in set(drop)}
     wanted = [entry for entry in entries if entry["model_name"] not in foreign]
     present = [values[number] for number in managed]
-    kept = tuple(str(entry["model_name"]) for entry in entries if entry["model_name"] in foreign)
+    skipped = tuple(str(entry["model_name"]) for entry in entries if entry["model_name"] in foreign)
     if not adopted and is_same(present, wanted):
-        return Update(text, kept=kept)
+        return Update(text, skipped=skipped)
     refuse_shared(site, drop)
     new = _candidates(site, drop, wanted)
     names = tuple(str(_name(values[number])) for number in adopted)
     data = _verified(source, site, drop, new, wanted)
     old = {id_of(entry): entry for entry in present}
-    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, names), kept)
+    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, names), skipped)
 
 
 def _name(value: Any) -> object:
@@ -90,7 +90,7 @@ def _adoptable(values: Sequence[Any], entries: Sequence[Entry]) -> list[int]:
 
 
 def _block_text(entries: Sequence[Entry]) -> str:
-    """The entries as a block sequence. An anchor in it could be one of the file's own names."""
+    """The entries as a block sequence, without anchors: they could clash with the file's own."""
     text = dump_entries(entries)
     if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
         raise _bug("a generated entry has an anchor")
@@ -98,13 +98,13 @@ def _block_text(entries: Sequence[Entry]) -> str:
 
 
 def _flow_text(value: object) -> str:
-    """``value`` on one line that is YAML as well as JSON."""
+    """``value`` on one line that is both YAML and JSON."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(str(key))}: {_flow_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_flow_text(item) for item in value) + "]"
     if isinstance(value, (float, Decimal)):
-        # YAML 1.1 reads a number without a point, like 1e-06, as text.
+        # YAML 1.1 reads a number without a decimal point, like 1e-06, as a string.
         fixed = f"{Decimal(str(value)).normalize():f}"
         return fixed if "." in fixed else fixed + ".0"
     if value is None or isinstance(value, (bool, int)):
@@ -119,32 +119,32 @@ def _escaped(char: str) -> str:
 
 
 def _candidates(site: Site, drop: Sequence[int], wanted: Sequence[Entry]) -> Iterator[str]:
-    """The new text, and what to try when a block scalar before the entries would swallow what now follows it."""
+    """The new text, with fallbacks in case a block scalar before the entries would swallow what now follows it."""
     new = rewrite(site, drop, _block_text(wanted), [_flow_text(entry) for entry in wanted])
     yield new
-    # At the end of the file it may need the line break back that went with an entry.
+    # At the end of the file it may need the line break that was removed with an entry.
     yield new + site.source.eol
-    # Before a comment that is indented as deep as its text, it needs another that is not.
+    # Before a comment indented as deeply as its text, it needs another comment that is not.
     yield rewrite(site, drop, GAP, [])
 
 
 def _verified(
     source: Source, site: Site, drop: Sequence[int], candidates: Iterator[str], wanted: Sequence[Entry]
 ) -> bytes:
-    """The first candidate that differs in nothing but the managed entries, as bytes. Raises SidecarError."""
+    """The first candidate that differs only in the managed entries, as bytes. Raises SidecarError."""
     for candidate in candidates:
         data = (source.bom + candidate).encode("utf-8")
         try:
             result = locate(parse(data))
         except UsageError:
             continue
-        if _as_meant(site, drop, result, wanted):
+        if _as_intended(site, drop, result, wanted):
             return data
-    raise _bug("the result is not what was meant")
+    raise _bug("the result is not what was intended")
 
 
-def _as_meant(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[Entry]) -> bool:
-    values = [plain(node) for node in result.nodes]
+def _as_intended(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[Entry]) -> bool:
+    values = [to_python(node) for node in result.nodes]
     own = [number for number, value in enumerate(values) if is_managed(value)]
     others = [node for number, node in enumerate(result.nodes) if number not in set(own)]
     before = [node for number, node in enumerate(site.nodes) if number not in set(drop)]
@@ -162,5 +162,5 @@ def _as_meant(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[En
 def _bug(what: str) -> SidecarError:
     return SidecarError(
         f"internal error: {what}; nothing was changed",
-        hint="Please report this with the config, its secrets taken out.",
+        hint="Please report this with the config, secrets removed.",
     )

@@ -1,8 +1,8 @@
-"""Brings a config file on disk up to date: one writer at a time, a backup first, replaced whole or not at all.
+"""Updates a config file on disk: one writer at a time, after a backup, replaced atomically.
 
-What the new text is, ``sidecar.config.edit`` says. Here a crash at any moment leaves the old file or the new
-one, symlinks stay symlinks, and mode, owner and group stay. Extended attributes and hard links are not
-carried over: a rename makes a new inode.
+The new text comes from ``sidecar.config.edit``. A crash at any moment leaves either the old file or the new one;
+symlinks, mode, owner and group are preserved. Extended attributes and hard links are not, because a rename
+creates a new inode.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sidecar.config.edit import Entry, Update, update_config
 from sidecar.errors import StorageError, UsageError
 from sidecar.files import Snapshot, read_snapshot, remove_leftovers, replace_unchanged, resolve_symlinks, storage_errors
 
-_TRIES = 5
-_POLL = 0.05
+_MAX_ATTEMPTS = 5
+_POLL_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sync did, or with ``dry_run`` would do. ``path`` is the real file, behind all symlinks."""
+    """What a sync did or, with ``dry_run``, would do. ``path`` is the real file, with symlinks resolved."""
 
     path: Path
     before: bytes | None
@@ -50,17 +50,16 @@ def sync_config(
 ) -> Outcome:
     """Make the managed entries of the config at ``path`` exactly ``entries``.
 
-    Keeps the newest ``backups`` copies of what was there before (0: none is made); waits up to
-    ``lock_timeout`` seconds for another sync. ``dry_run`` writes nothing and takes no lock. Raises
-    UsageError for a config that cannot be edited and StorageError for a file that cannot be read or
-    written; then the config is as it was.
+    Keeps the newest ``backups`` backups (0 disables them) and waits up to ``lock_timeout`` seconds for another
+    sync. ``dry_run`` writes nothing and takes no lock. Raises UsageError for a config that cannot be edited and
+    StorageError for a file that cannot be read or written; then the config is unchanged.
     """
     target = resolve_symlinks(path)
     if dry_run:
         return _plan(target, read_snapshot(target), entries, adopt)
     with _lock(target, lock_timeout):
         remove_leftovers(target)
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             before = read_snapshot(target)
             outcome = _plan(target, before, entries, adopt)
             if not outcome.changed:
@@ -70,21 +69,21 @@ def sync_config(
                 if backup:
                     prune(target, backups)
                 return Outcome(target, outcome.before, outcome.update, backup)
-    raise _restless(target)
+    raise _changing_error(target)
 
 
 def config_diff(outcome: Outcome) -> str:
-    """What ``outcome`` changed, or would change, as a unified diff for people: values of secrets are masked."""
+    """What ``outcome`` changed, or would change, as a human-readable unified diff with secrets masked."""
     before = outcome.before or b""
     name = str(outcome.path)
     return unified(before, outcome.update.text, "/dev/null" if outcome.before is None else name, name)
 
 
 def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float = 60.0) -> Path:
-    """Bring back the backup of time ``when`` (``20261122T013000Z``), by default the newest; returns its path.
+    """Restore the backup of time ``when`` (``20261122T013000Z``), by default the newest; returns its path.
 
-    What was there is backed up first, and no backup is deleted. Raises UsageError when there is no such
-    backup, StorageError when a file cannot be read or written; then the config is as it was.
+    The current config is backed up first, and no backup is deleted. Raises UsageError when there is no such
+    backup, StorageError when a file cannot be read or written; then the config is unchanged.
     """
     target = resolve_symlinks(path)
     with _lock(target, lock_timeout):
@@ -95,8 +94,11 @@ def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float =
         if chosen is None or old is None:
             times = ", ".join(_time_of(item) for item in found)
             what = "no backup" if when is None else f"no backup of {when}"
-            raise UsageError(f"{target} has {what}", hint=f"There are: {times}." if times else "A sync makes them.")
-        for _ in range(_TRIES):
+            raise UsageError(
+                f"{target} has {what}",
+                hint=f"Available: {times}." if times else "The first sync that changes it makes one.",
+            )
+        for _ in range(_MAX_ATTEMPTS):
             before = read_snapshot(target)
             if before is not None and before.data == old.data:
                 return chosen
@@ -104,11 +106,11 @@ def restore_backup(path: Path, when: str | None = None, *, lock_timeout: float =
                 make_backup(target, before)
             if replace_unchanged(target, old.data, before, like=old):
                 return chosen
-    raise _restless(target)
+    raise _changing_error(target)
 
 
-def _restless(target: Path) -> StorageError:
-    return StorageError(f"{target} is being changed all the time", hint="Try again when that is over.")
+def _changing_error(target: Path) -> StorageError:
+    return StorageError(f"{target} keeps being changed by something else", hint="Try again once that has stopped.")
 
 
 def _time_of(backup: Path) -> str:
@@ -125,11 +127,11 @@ def _plan(target: Path, before: Snapshot | None, entries: Sequence[Entry], adopt
 
 @contextlib.contextmanager
 def _lock(target: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock file next to ``target``. The kernel frees it when its holder ends, however that happens."""
+    """Hold the lock file next to ``target``. The kernel releases it when its holder exits, for whatever reason."""
     path = target.with_name(f".{target.name}.lock")
     deadline = time.monotonic() + timeout
     while True:
-        with storage_errors(target, f"locked with {path.name} beside it"):
+        with storage_errors(target, f"locked with {path.name} next to it"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             _acquire(descriptor, path, target, deadline)
@@ -137,7 +139,7 @@ def _lock(target: Path, timeout: float) -> Iterator[None]:
                 try:
                     yield
                 finally:
-                    # Unlinked while held: whoever waits on this file sees that and opens the next one.
+                    # Unlinked while held: a waiting process notices and opens the next one.
                     with contextlib.suppress(OSError):
                         os.unlink(path)
                 return
@@ -147,7 +149,7 @@ def _lock(target: Path, timeout: float) -> Iterator[None]:
 
 def _acquire(descriptor: int, path: Path, target: Path, deadline: float) -> None:
     while True:
-        with storage_errors(target, f"locked with {path.name} beside it"):
+        with storage_errors(target, f"locked with {path.name} next to it"):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -156,9 +158,9 @@ def _acquire(descriptor: int, path: Path, target: Path, deadline: float) -> None
                 return
         if time.monotonic() >= deadline:
             raise StorageError(
-                f"another sync of {target} is still running", hint="Wait for it, or end it; its lock goes with it."
+                f"another sync of {target} is still running", hint="Wait for it, or stop it, which releases its lock."
             )
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Finds ``model_list`` in a config's text: where the list and each of its items begin and end. Reads only."""
+"""Finds ``model_list`` in a config's text: where the list and each of its items begin and end. Read-only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from sidecar.config.yamltext import NULL, Source, Token, plain
+from sidecar.config.yamltext import NULL, Source, Token, to_python
 from sidecar.errors import SidecarError, UsageError
 from sidecar.text import printable
 
@@ -20,7 +20,7 @@ _CLOSE = ("FlowSequenceEnd", "FlowMappingEnd")
 
 @dataclass(frozen=True)
 class Span:
-    """The characters of an item. In block style ``start`` is its dash. ``comma`` is the one that follows it."""
+    """The extent of an item. In block style ``start`` is at its dash; ``comma`` is where the comma after it is."""
 
     start: int
     end: int
@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Flow:
-    """A list or mapping in brackets: ``start`` is behind the opening one, ``end`` at the closing one."""
+    """A flow list or mapping: ``start`` is after the opening bracket, ``end`` at the closing one."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Block:
-    """A list with dashes in ``column``."""
+    """A block list with its dashes in ``column``."""
 
     column: int
     spans: tuple[Span, ...]
@@ -46,11 +46,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Site:
-    """Where the entries of a config are, or could be.
+    """Where the entries of a config are, or would go.
 
-    ``nodes`` are the items' nodes. ``listing`` is None when there is no list: then ``colon`` is None when
-    the key is missing too, and ``literal`` is a written null. ``top`` is set when the whole config is a
-    mapping in braces, and ``pair`` is the number of the key's pair in it.
+    ``nodes`` are the items' nodes. ``listing`` is None if there is no list; then ``colon`` is None if the key
+    is missing too, and ``literal`` is an explicit null. ``top`` is set if the whole config is a flow mapping,
+    and ``pair`` is the index of the key's pair in it.
     """
 
     source: Source
@@ -69,9 +69,9 @@ class Site:
 
 
 def locate(source: Source) -> Site:
-    """Find the list. Raises UsageError when the config is no mapping or its ``model_list`` is no list."""
+    """Find the list. Raises UsageError when the config is not a mapping or its ``model_list`` is not a list."""
     root = source.root
-    if root is None or _is_nothing(source, root):
+    if root is None or _is_empty(source, root):
         return Site(source)
     if not isinstance(root, yaml.MappingNode):
         raise UsageError(
@@ -109,14 +109,14 @@ def _with_value(site: Site, value: yaml.Node, first: Token | None) -> Site:
     return Site(site.source, nodes, listing, site.key, site.colon, literal, site.top, site.pair, site.foreign)
 
 
-def _is_nothing(source: Source, root: yaml.Node) -> bool:
+def _is_empty(source: Source, root: yaml.Node) -> bool:
     """An empty document after ``---``: no text, tag or anchor."""
     bare = not any(token.kind in ("Anchor", "Tag", "Scalar") for token in source.tokens)
     return isinstance(root, yaml.ScalarNode) and root.tag == NULL and bare
 
 
 def _find(pairs: list[tuple[yaml.Node, yaml.Node]]) -> int | None:
-    """The number of the pair that holds ``model_list``. Raises UsageError for keys that stand there twice."""
+    """The index of the pair for ``model_list``. Raises UsageError for duplicate keys."""
     lines: dict[tuple[str, str], int] = {}
     found = None
     for number, (key, _) in enumerate(pairs):
@@ -126,19 +126,19 @@ def _find(pairs: list[tuple[yaml.Node, yaml.Node]]) -> int | None:
         name = (key.tag, key.value)
         if name in lines:
             raise UsageError(
-                f"the key {printable(key.value)} stands twice at the top level, in lines {lines[name]} and {line}",
-                hint="Join the two: LiteLLM would use only the last one.",
+                f"the key {printable(key.value)} appears twice at the top level, in lines {lines[name]} and {line}",
+                hint="Merge the two: LiteLLM would only use the last one.",
             )
         lines[name] = line
         if name == (_STR, KEY):
             found = number
     if found is None and any(key.tag == _MERGE and _merges_list(value) for key, value in pairs):
-        raise UsageError(f"{KEY} comes from a merge key (`<<`)", hint=f"Write a `{KEY}:` of its own at the top level.")
+        raise UsageError(f"{KEY} comes from a merge key (`<<`)", hint=f"Write a separate `{KEY}:` at the top level.")
     return found
 
 
 def _merges_list(value: yaml.Node) -> bool:
-    sources = [plain(item) for item in value.value] if isinstance(value, yaml.SequenceNode) else [plain(value)]
+    sources = [to_python(item) for item in value.value] if isinstance(value, yaml.SequenceNode) else [to_python(value)]
     return any(isinstance(item, dict) and KEY in item for item in sources)
 
 
@@ -150,21 +150,23 @@ def _value_tokens(source: Source, key: yaml.Node) -> tuple[Token, Token | None]:
     following = source.tokens[index : index + 3]
     if [token.kind for token in following[:2]] != ["Scalar", "Value"]:
         raise UsageError(
-            f"{KEY} is written in a way that cannot be edited", hint=f"Write `{KEY}:` as a plain key with a list."
+            f"{KEY} is written in a form that cannot be edited", hint=f"Write `{KEY}:` as a plain key with a list."
         )
     return following[1], next(iter(following[2:]), None)
 
 
 def refuse_shared(site: Site, drop: Sequence[int]) -> None:
-    """Raise UsageError when something outside of the items ``drop`` refers to an anchor that changes with them."""
+    """Raise UsageError if anything outside the items ``drop`` refers to an anchor that changes with them."""
     spans = [site.spans[number] for number in drop]
-    behind = site.colon.end if site.colon else 0
-    before = site.listing.start if isinstance(site.listing, Flow) else site.spans[0].start if site.spans else behind
+    value_start = site.colon.end if site.colon else 0
+    items_start = (
+        site.listing.start if isinstance(site.listing, Flow) else site.spans[0].start if site.spans else value_start
+    )
     root = site.source.root.start_mark.index if site.source.root is not None else 0
     changing: set[str] = set()
     for token in site.source.tokens:
         if token.kind == "Anchor":
-            of_list = behind <= token.start < before
+            of_list = value_start <= token.start < items_start
             of_root = token.start == root
             if of_list or of_root or any(span.start <= token.start < span.end for span in spans):
                 changing.add(token.value)
@@ -174,7 +176,7 @@ def refuse_shared(site: Site, drop: Sequence[int]) -> None:
             line = site.source.text.count("\n", 0, token.start) + 1
             raise UsageError(
                 f"*{printable(token.value)} in line {line} refers to a generated part of {KEY}",
-                hint="Write out there what it stands for, or move the anchor to a part of your own.",
+                hint="Write out its value there, or move the anchor to a part that is not generated.",
             )
 
 
@@ -202,7 +204,7 @@ def _listing(source: Source, node: yaml.SequenceNode) -> Flow | Block:
 
 
 def _flow(source: Source, index: int, count: int) -> Flow:
-    """The list or mapping whose opening bracket is at or after token ``index`` (behind tag and anchor)."""
+    """The list or mapping whose opening bracket is at or after token ``index`` (after tag and anchor)."""
     tokens = source.tokens
     while tokens[index].kind not in _OPEN:
         index += 1
@@ -232,5 +234,5 @@ def _expect(condition: bool) -> None:
 def _bug() -> SidecarError:
     return SidecarError(
         "internal error: the items of model_list were not found; nothing was changed",
-        hint="Please report this with the config, its secrets taken out.",
+        hint="Please report this with the config, secrets removed.",
     )

@@ -1,9 +1,9 @@
-"""Cuts entries out of a config's text and puts others in, and touches no other character. Pure.
+"""Removes entries from a config's text and inserts others, without touching any other character. Pure.
 
-New text always goes in as *line break, lines*, before an existing line break or at the end of the file,
-and comes out the same way, so that taking out what was put in gives the old text back, whatever its
-line ends and with or without one at the end. Where the list itself had to be added, or a written
-``null`` had to give way, a comment remembers it. Which entries go in or out is decided in ``sidecar.config.edit``.
+Text is always inserted as *line break, lines*, before an existing line break or at the end of the file, and
+removed the same way. So removing what was inserted restores the original text, whatever its line endings and
+with or without one at the end. If the list itself had to be added, or an explicit ``null`` replaced, a comment
+records that. ``sidecar.config.edit`` decides which entries to insert or remove.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Edit(NamedTuple):
 
 
 def rewrite(site: Site, drop: Sequence[int], block: str, flow: Sequence[str]) -> str:
-    """The text without the items numbered ``drop``, with new ones at the place of the first, else at the end.
+    """The text without the items at the indices ``drop``, with the new ones where the first was, else at the end.
 
-    ``block`` is the new items as a block sequence at indent 0, ``flow`` the same ones as flow mappings;
-    which is used depends on the list that is there. Raises UsageError where the text leaves no room.
+    ``block`` is the new items as a block sequence at indent 0, ``flow`` the same items as flow mappings;
+    the style of the existing list decides which is used. Raises UsageError if nothing can be inserted.
     """
     lines = block.rstrip("\n").split("\n") if block else []
     if isinstance(site.listing, Block):
@@ -66,12 +66,12 @@ def _apply(text: str, edits: list[Edit]) -> str:
 
 
 def _lines(source: Source, at: int, lines: Sequence[str], column: int) -> Edit:
-    """Insert whole lines, indented by ``column``, behind the line that ends at ``at``."""
+    """Insert whole lines, indented by ``column``, after the line that ends at ``at``."""
     indented = [" " * column + line for line in lines]
     return Edit(at, at, source.eol_at(at) + source.eol.join(indented))
 
 
-def _lines_on_top(source: Source, position: int, lines: Sequence[str], column: int) -> Edit:
+def _lines_before(source: Source, position: int, lines: Sequence[str], column: int) -> Edit:
     """Insert whole lines before the line of ``position``."""
     if source.line_start(position):
         return _lines(source, source.previous_line_end(position), lines, column)
@@ -85,7 +85,7 @@ def _block(site: Site, listing: Block, drop: Sequence[int], lines: list[str]) ->
     source = site.source
     edits = [_cut_item(source, listing.spans[number]) for number in drop]
     if not lines:
-        return edits + (_forget(site, listing) if len(drop) == len(listing.spans) else [])
+        return edits + (_undo_block(site, listing) if len(drop) == len(listing.spans) else [])
     if drop:
         dash = listing.spans[drop[0]].start
         at = source.previous_line_end(dash) if source.is_first_on_line(dash) else dash
@@ -93,14 +93,14 @@ def _block(site: Site, listing: Block, drop: Sequence[int], lines: list[str]) ->
     first, last = listing.spans[0], listing.spans[-1]
     if source.cannot_be_followed(source.last_before(last.end)):
         if not source.is_first_on_line(first.start):
-            raise UsageError("the last line of the config has no line end", hint="Add one.")
-        return [_lines_on_top(source, first.start, lines, listing.column)]
-    at = _behind_comments(source, source.line_end(last.end), listing.column - (listing.column > source.base))
+            raise UsageError("the last line of the config does not end with a line break", hint="Add one.")
+        return [_lines_before(source, first.start, lines, listing.column)]
+    at = _after_comments(source, source.line_end(last.end), listing.column - (listing.column > source.base))
     return [_lines(source, at, lines, listing.column)]
 
 
 def _cut_item(source: Source, span: Span) -> Edit:
-    """An item with its line break; a comment behind it stays, on a line of its own."""
+    """Remove an item with its line break; a comment after it stays, on a line of its own."""
     line_end = source.line_end(span.end)
     rest = source.text[span.end : line_end]
     if rest.strip(" \t"):
@@ -110,7 +110,7 @@ def _cut_item(source: Source, span: Span) -> Edit:
     return Edit(span.start, line_end)
 
 
-def _behind_comments(source: Source, at: int, column: int) -> int:
+def _after_comments(source: Source, at: int, column: int) -> int:
     """The end of the last comment line after ``at`` that is indented deeper than ``column``."""
     found, start = at, source.next_line(at)
     while start is not None:
@@ -127,24 +127,24 @@ def _behind_comments(source: Source, at: int, column: int) -> int:
 def _fill_null(site: Site, colon: Token, lines: list[str]) -> list[Edit]:
     source, literal = site.source, site.literal
     edits = [Edit(literal.start, literal.start, INSTEAD)] if literal else []
-    at = _behind_comments(source, source.line_end((literal or colon).end), source.base)
+    at = _after_comments(source, source.line_end((literal or colon).end), source.base)
     return [*edits, _lines(source, at, lines, source.base + 2)]
 
 
 def _new_block_list(source: Source, lines: list[str]) -> list[Edit]:
     lines = [f"{KEY}: {ADDED}", *("  " + line for line in lines)]
     if not source.text:
-        return [_lines_on_top(source, 0, lines, 0)]
+        return [_lines_before(source, 0, lines, 0)]
     if source.tokens and source.cannot_be_followed(source.tokens[-1]):
         first_key = source.root.start_mark.index if source.root else 0
-        return [_lines_on_top(source, first_key, lines, source.base)]
+        return [_lines_before(source, first_key, lines, source.base)]
     end = next((token.start for token in source.tokens if token.kind == "DocumentEnd"), len(source.text))
     at = source.previous_line_end(end) if source.line_start(end) == end else end
     return [_lines(source, at, lines, source.base)]
 
 
-def _forget(site: Site, listing: Block) -> list[Edit]:
-    """The list is empty now: take back what was done to make room for it."""
+def _undo_block(site: Site, listing: Block) -> list[Edit]:
+    """The list is now empty: undo what was done to make room for it."""
     source, colon = site.source, site.colon
     if colon is None:
         return []
@@ -162,7 +162,7 @@ def _forget(site: Site, listing: Block) -> list[Edit]:
 def _flow_list(site: Site, listing: Flow, drop: Sequence[int], new: Sequence[str]) -> list[Edit]:
     source = site.source
     if not new and len(drop) == len(listing.spans):
-        undo = _forget_flow(site, listing)
+        undo = _undo_flow(site, listing)
         if undo is not None:
             return undo
     column = source.base + 2
@@ -172,29 +172,29 @@ def _flow_list(site: Site, listing: Flow, drop: Sequence[int], new: Sequence[str
 
 
 def _flow(source: Source, listing: Flow, drop: Sequence[int], new: Sequence[str]) -> list[Edit]:
-    """Cut and insert in a list in brackets; each item that stays keeps the comma behind it."""
+    """Remove and insert items in a flow list; each remaining item keeps the comma after it."""
     spans = listing.spans
     trailing = bool(spans) and spans[-1].comma is not None
-    kept = [number for number in range(len(spans)) if number not in set(drop)]
+    remaining = [number for number in range(len(spans)) if number not in set(drop)]
     cuts = [_cut_flow_item(source, spans[number]) for number in drop]
     commas = [spans[number].comma for number in drop]
     place = drop[0] if drop else len(spans)
-    behind = [number for number in kept if number > place]
+    later = [number for number in remaining if number > place]
     edits: list[Edit] = []
     if new:
         at = cuts[0].start if drop else _end_of_list(source, listing)
-        if kept and not behind and spans[kept[-1]].comma is None:
-            edits.append(Edit(spans[kept[-1]].end, spans[kept[-1]].end, ","))
+        if remaining and not later and spans[remaining[-1]].comma is None:
+            edits.append(Edit(spans[remaining[-1]].end, spans[remaining[-1]].end, ","))
         separator = "," + source.eol
-        text = source.eol_at(at) + separator.join(new) + ("," if behind or trailing else "")
+        text = source.eol_at(at) + separator.join(new) + ("," if later or trailing else "")
         edits.append(Edit(at, at, text))
-    if kept and not trailing and (behind or not new):
-        commas.append(spans[kept[-1]].comma)
+    if remaining and not trailing and (later or not new):
+        commas.append(spans[remaining[-1]].comma)
     return [*edits, *cuts, *(Edit(comma, comma + 1) for comma in commas if comma is not None)]
 
 
 def _cut_flow_item(source: Source, span: Span) -> Edit:
-    """An item with the blanks before it, and the line break unless that ends a comment that something follows."""
+    """Remove an item with the blanks before it, and the line break unless that ends a comment with text after it."""
     start = span.start
     while source.text[start - 1 : start] in (" ", "\t") and start:
         start -= 1
@@ -208,7 +208,7 @@ def _cut_flow_item(source: Source, span: Span) -> Edit:
 
 
 def _end_of_list(source: Source, listing: Flow) -> int:
-    """Behind the last item, its comma, and a comment on the same line."""
+    """The position after the last item, its comma, and a comment on the same line."""
     at = listing.start
     if listing.spans:
         last = listing.spans[-1]
@@ -232,8 +232,8 @@ def _new_flow_list(site: Site, top: Flow, new: Sequence[str]) -> list[Edit]:
     return [Edit(site.literal.start, site.literal.end, text)]
 
 
-def _forget_flow(site: Site, listing: Flow) -> list[Edit] | None:
-    """The list is empty now: take it back if a note says so and nobody has written anything else into it."""
+def _undo_flow(site: Site, listing: Flow) -> list[Edit] | None:
+    """The list is now empty: remove it if our comment says we added it and nothing else has been written into it."""
     source = site.source
     inside, position = "", listing.start
     for span in listing.spans:

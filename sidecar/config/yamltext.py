@@ -1,7 +1,7 @@
 """Reads YAML as text with positions: which characters are which token, where lines end, what a node means.
 
-Every position is an index of a character in ``Source.text``. Nothing is written here and no YAML tag is
-ever obeyed: a tag that is not YAML's own stays text. ``sidecar.config.splice`` decides with this what to cut.
+Every position is an index of a character in ``Source.text``. Nothing is written here, and no YAML tag
+is ever executed: a tag that is not YAML's own stays text. ``sidecar.config.splice`` uses this to decide what to cut.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BREAKS = "\r\n\x85\u2028\u2029"
 _MERGE = "tag:yaml.org,2002:merge"
 NULL = "tag:yaml.org,2002:null"
-# libyaml is some twenty times faster; the slow one is what LiteLLM reads with, and accepts a little more.
+# libyaml is some twenty times faster; LiteLLM uses the slow loader, which accepts a little more.
 _LOADERS: tuple[Any, ...] = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
 
-# Scanning needs no stack, but libyaml's composer overflows it and takes the process with it.
-_DEEPEST = 100
+# Scanning needs no stack, but libyaml's composer overflows it and crashes the process.
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class Source:
 
     @cached_property
     def eol(self) -> str:
-        """The line end that most lines have; ``\\n`` for a text of one line."""
+        """The most common line ending; ``\\n`` for a single line."""
         common = Counter(_BREAK.findall(self.text)).most_common(1)
         return str(common[0][0]) if common else "\n"
 
     def eol_at(self, position: int) -> str:
-        """The line end to insert at ``position``: never one that would merge with a lone CR before it."""
+        """The line ending to insert at ``position``: never one that would merge with a lone CR before it."""
         return "\r\n" if self.eol == "\n" and self.text[position - 1 : position] == "\r" else self.eol
 
     def line_start(self, position: int) -> int:
@@ -103,9 +103,9 @@ class Source:
         return match.group() if match else ""
 
     def content_end(self, token: Token) -> int:
-        """Where a line break may follow ``token``: a block scalar's own final line breaks are left out.
+        """Where a line break may follow ``token``: not after a block scalar's own final line breaks.
 
-        Those of a "keep" scalar (``|+``) are its content, but the last one serves as well after new text.
+        Those of a "keep" scalar (``|+``) are its content, but the last one works after new text as well.
         """
         header = self._header(token)
         if not header:
@@ -116,7 +116,7 @@ class Source:
         return token.start + len(self.text[token.start : token.end].rstrip(_BREAKS))
 
     def cannot_be_followed(self, token: Token) -> bool:
-        """True for a block scalar that ends the file without a line break: one after it would become content."""
+        """True for a block scalar that ends the file without a line break: a line after it would become its content."""
         header = self._header(token)
         at_end = token.end == len(self.text) and self.line_start(token.end) != token.end
         return bool(header) and "-" not in header and at_end
@@ -148,7 +148,7 @@ def _read(text: str, bom: str, loader: Any) -> Source:
         kind = type(item).__name__.removesuffix("Token")
         start, end = item.start_mark.index, item.end_mark.index
         depth += kind.endswith("Start") - kind.endswith("End")
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise RecursionError
         if base is None and kind == "BlockMappingStart":
             base = item.start_mark.column
@@ -164,30 +164,30 @@ def _refusal(text: str, problem: Exception | None) -> UsageError:
         bad = Reader.NON_PRINTABLE.search(text)
         line = len(_BREAK.findall(text[: bad.start()])) + 1 if bad else 1
         return UsageError(
-            f"the config holds a control character in line {line}", hint="Remove it; YAML does not allow it."
+            f"the config contains a control character in line {line}", hint="Remove it; YAML does not allow it."
         )
     if isinstance(problem, yaml.MarkedYAMLError):
         if str(problem.context).startswith("expected a single document"):
             return UsageError(
-                "the config holds more than one YAML document",
-                hint="LiteLLM reads one document only: remove the others and the `---` lines between them.",
+                "the config contains more than one YAML document",
+                hint="LiteLLM only reads one document: remove the others and the `---` lines between them.",
             )
         mark = problem.problem_mark or problem.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
         what = printable(problem.problem or problem.context or "")
         return UsageError(
             f"the config is not valid YAML: {where}: {what}",
-            hint="Correct that place; LiteLLM could not read the file either. Nothing was changed.",
+            hint="Correct that place; LiteLLM cannot read the file either. Nothing was changed.",
         )
-    return UsageError("the config is nested too deeply", hint="Check it for brackets that are never closed.")
+    return UsageError("the config is nested too deeply", hint="Check it for unclosed brackets.")
 
 
-def plain(node: yaml.Node) -> Any:
-    """The Python value of ``node``, merge keys applied; what has a foreign tag becomes ``(tag, text)``."""
-    return _plain(node, {})
+def to_python(node: yaml.Node) -> Any:
+    """The Python value of ``node``, merge keys applied; a scalar with a foreign tag becomes ``(tag, text)``."""
+    return _to_python(node, {})
 
 
-def _plain(node: yaml.Node, known: dict[int, Any]) -> Any:
+def _to_python(node: yaml.Node, known: dict[int, Any]) -> Any:
     if id(node) in known:
         return known[id(node)]
     known[id(node)] = None
@@ -195,19 +195,19 @@ def _plain(node: yaml.Node, known: dict[int, Any]) -> Any:
     if isinstance(node, yaml.ScalarNode):
         value = _scalar(node)
     elif isinstance(node, yaml.SequenceNode):
-        value = [_plain(item, known) for item in node.value]
+        value = [_to_python(item, known) for item in node.value]
     elif isinstance(node, yaml.MappingNode):
         value = {}
         for key, item in node.value:
             if key.tag == _MERGE:
                 sources = item.value if isinstance(item, yaml.SequenceNode) else [item]
                 for source in reversed(sources):
-                    merged = _plain(source, known)
+                    merged = _to_python(source, known)
                     value = (merged if isinstance(merged, dict) else {}) | value
         for key, item in node.value:
             if key.tag != _MERGE:
                 name = _scalar(key) if isinstance(key, yaml.ScalarNode) else f"complex key {id(key)}"
-                value[name] = _plain(item, known)
+                value[name] = _to_python(item, known)
     known[id(node)] = value
     return value
 
@@ -220,7 +220,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 
 def same_node(one: yaml.Node, other: yaml.Node, seen: set[tuple[int, int]] | None = None) -> bool:
-    """Whether two nodes are equal in kind, tag and content, to the letter of every scalar."""
+    """Whether two nodes have the same kind, tag and content, with every scalar spelled the same."""
     seen = set() if seen is None else seen
     if (id(one), id(other)) in seen:
         return True

@@ -1,1 +1,1 @@
-"""Where a sync puts its result: the models file, a config of the user's, or a ConfigMap."""
+"""Where a sync writes its result: the models file, a user's config, or a ConfigMap."""

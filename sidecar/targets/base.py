@@ -1,7 +1,7 @@
-"""What a sync and its target agree on.
+"""The interface between a sync and its target.
 
-A target keeps two things together: the entries, and the record of absences. It hands out the record that it has, and
-is given both back.
+A target stores two things: the entries and the record of absences. It passes the stored record to the sync and gets
+both back.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sidecar.models.selection import Selection
 
 @dataclass(frozen=True)
 class Built:
-    """What a sync has made of the catalog: the entries, and the record of absences that belongs to them.
+    """What a sync has built from the catalog: the entries, and the matching record of absences.
 
-    ``absent`` are the ids of models that stay although the catalog does not list them at the moment.
+    ``absent`` are the ids of models that are kept although the catalog does not currently list them.
     """
 
     entries: Sequence[Entry]
@@ -30,12 +30,12 @@ class Built:
 
 
 Make = Callable[[bytes | None], Built]
-"""From the stored record of absences (None: there is none) to what the target is to contain."""
+"""Builds what the target should contain from the stored record of absences (None: there is none)."""
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What became of the target called ``target``; ``change`` is None when it was up to date.
+    """The result for the target named ``target``; ``change`` is None if it was up to date.
 
     ``diff`` is for dry runs.
     """
@@ -51,9 +51,9 @@ class Synced:
 
 
 class Target(Protocol):
-    """A place for entries and the record of absences; ``name`` is what people call it."""
+    """A place for entries and the record of absences; ``name`` is for messages."""
 
     name: str
 
     def update(self, make: Make, stop: threading.Event) -> Synced:
-        """Bring it up to date. Raises SidecarError; then nothing has changed."""
+        """Bring it up to date. Raises SidecarError; then it is unchanged."""

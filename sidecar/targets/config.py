@@ -1,6 +1,6 @@
-"""A config of the user's as the target of a sync: only its managed entries are ours.
+"""A user's config as the target of a sync: only its managed entries are ours.
 
-The editing is done in ``sidecar.config``. The record of absences is kept next to the config.
+The editing is done by ``sidecar.config``. The record of absences is kept next to the config.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ConfigTarget:
         stored = read_file(record)
         built = make(stored)
         outcome = sync_config(self.path, built.entries, backups=self.backups, adopt=self.adopt, dry_run=self.dry_run)
-        for name in outcome.update.kept:
+        for name in outcome.update.skipped:
             log.info("%s stays as %s has it; the catalog's entry is skipped", printable(name), self.name)
         if not self.dry_run:
             if outcome.changed and self.validate:
@@ -52,18 +52,18 @@ class ConfigTarget:
         )
 
 
-def _validate(outcome: Outcome, words: str, stop: threading.Event) -> None:
-    """Let the user's command look at the new config; the old one comes back if it says no, or is interrupted."""
+def _validate(outcome: Outcome, command: str, stop: threading.Event) -> None:
+    """Have the user's command check the new config; if it fails or is interrupted, the old config is restored."""
     problem = "was interrupted"
     try:
-        problem = run_user_command(words, b"", stop, more=[str(outcome.path)])
+        problem = run_user_command(command, b"", stop, more=[str(outcome.path)])
     finally:
         if problem:
             _undo(outcome)
     if problem:
         raise UsageError(
-            f"the validation command {problem}; {outcome.path} is restored to what it was",
-            hint="The log shows what the command wrote. It is set with COPILOT_VALIDATE or --validate.",
+            f"the validation command {problem}; {outcome.path} was restored",
+            hint="The log shows the command's output. It is set with COPILOT_VALIDATE or --validate.",
         )
 
 
@@ -75,11 +75,11 @@ def _undo(outcome: Outcome) -> None:
                 os.unlink(outcome.path)
             return
         if replace_unchanged(outcome.path, outcome.before, now):
-            # It contains what the config contains again; refused syncs must not push the older backups out.
+            # It duplicates the restored config; rejected syncs must not push out older backups.
             with suppress(OSError):
                 os.unlink(outcome.backup or "")
             return
     raise StorageError(
-        f"{outcome.path} was refused by the validation command, but somebody else has changed it meanwhile",
-        hint=f"It was left alone. What it was before: {outcome.backup or 'no backup was made'}.",
+        f"{outcome.path} was rejected by the validation command, but has been changed by something else meanwhile",
+        hint=f"It was left alone. The previous version: {outcome.backup or 'no backup was made'}.",
     )

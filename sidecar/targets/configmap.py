@@ -1,8 +1,8 @@
 """A ConfigMap as the target of a sync: one key is the models file, another the compressed record of absences.
 
-Nothing is sent when nothing changed. A patch carries the ``resourceVersion`` that was read, so that of two
-writers the slower one is refused, reads again and starts from what the other wrote.
-Needs no more than ``get`` and ``patch`` on this one object, which has to exist.
+Nothing is sent if nothing has changed. A patch carries the ``resourceVersion`` that was read, so that the
+slower of two writers gets a conflict and starts over from what the other one wrote. Needs only ``get`` and
+``patch`` on this one object, which must exist.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KEY = "copilot_models.yaml"
 ABSENCES_KEY = "copilot_models.memory.json.gz"
 MAX_BYTES = 1024 * 1024
-"""Bytes that the values of a ConfigMap may have in all; the API server refuses more."""
+"""Maximum total size of a ConfigMap's values in bytes; the API server rejects more."""
 RETRY_DEADLINE = 60.0
-"""Seconds for which an API server that is away, overloaded or contended is tried."""
+"""Seconds after which an unreachable, overloaded or contended API server is no longer retried."""
 MAX_WAIT = 30.0
 _MAX_UNPACKED = 64 * 1024 * 1024
 
 
 class ConfigMapTarget:
-    """One ConfigMap: ``reference`` is its name, or ``namespace/name``; the namespace is the pod's if not given."""
+    """One ConfigMap: ``reference`` is its name, or ``namespace/name``; the default namespace is the pod's."""
 
     def __init__(self, reference: str, host: str, port: int, account: Path = SERVICE_ACCOUNT) -> None:
         self.api = KubernetesApi(host, port, account)
@@ -52,26 +52,26 @@ class ConfigMapTarget:
         """As in ``Target``; ``make`` is called again after a conflict.
 
         Raises UpstreamError (the API server fails), StorageError (it refuses, or the object would be too large);
-        then nothing has changed.
+        then the object is unchanged.
         """
         update = _Update(self.api, self.path, self.name, make)
         return retrying(update.attempt, stop, deadline=RETRY_DEADLINE, retry_if=update.is_transient)
 
 
 class _Update:
-    """One update, with what has to be known from one attempt to the next."""
+    """One update, with the state that is kept between attempts."""
 
     def __init__(self, api: KubernetesApi, path: str, name: str, make: Make) -> None:
         self.api, self.path, self.name, self.make = api, path, name, make
         self._unanswered: tuple[object, object, Synced] | None = None
-        self._was_away = False
+        self._was_unavailable = False
 
     def attempt(self) -> Synced:
         found = self.api.get(self.path, self.name)
         data, binary = found.get("data") or {}, found.get("binaryData") or {}
         old, stored = str(data.get(KEY, "")), _unpack(binary.get(ABSENCES_KEY))
         if self._unanswered is not None and self._unanswered[:2] == (data.get(KEY), binary.get(ABSENCES_KEY)):
-            log.info("the patch that was not answered has arrived")
+            log.info("the patch without a response was applied")
             return self._unanswered[2]
         built = self.make(stored)
         text = models_file_bytes(built.entries)
@@ -98,9 +98,11 @@ class _Update:
         return synced
 
     def is_transient(self, error: BaseException) -> bool:
-        self._was_away = self._was_away or (isinstance(error, UpstreamError) and not isinstance(error, Conflict))
-        # A server that has only just come back refuses everybody until it has read the roles.
-        return is_transient(error, MAX_WAIT) or (isinstance(error, Forbidden) and self._was_away)
+        self._was_unavailable = self._was_unavailable or (
+            isinstance(error, UpstreamError) and not isinstance(error, Conflict)
+        )
+        # An API server that has just restarted denies everything until it has loaded the roles.
+        return is_transient(error, MAX_WAIT) or (isinstance(error, Forbidden) and self._was_unavailable)
 
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
         size = sum(len(value.encode("utf-8")) for value in data.values())
@@ -108,13 +110,13 @@ class _Update:
         if size > MAX_BYTES:
             raise StorageError(
                 f"{self.name} would contain {size} bytes, but a ConfigMap is limited to {MAX_BYTES}; it is unchanged",
-                hint="Take fewer models (COPILOT_MODELS_INCLUDE), remove other keys from it, or use the variant that "
+                hint="Select fewer models (COPILOT_MODELS_INCLUDE), remove other keys from it, or use the variant that "
                 "keeps the models file on a volume.",
             )
 
 
 def configmap_target(settings: Settings) -> ConfigMapTarget | None:
-    """The ConfigMap that the settings name; None when they name none. Raises UsageError, StorageError."""
+    """The ConfigMap that the settings name; None if they name none. Raises UsageError, StorageError."""
     if settings.configmap is None:
         return None
     if not settings.kubernetes_host:
@@ -126,7 +128,7 @@ def configmap_target(settings: Settings) -> ConfigMapTarget | None:
 
 
 def _unpack(text: str | None) -> bytes | None:
-    """The stored memory: None for none, no bytes for one that is damaged (which ``memory.recall`` then says)."""
+    """The stored record of absences: None if there is none, empty if it is damaged (the sync then logs that)."""
     if text is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """One object of the Kubernetes API, read and patched by the pod's own service account.
 
-Its token and the CA are read again on every call, because they rotate. What the API server refuses is told apart
-from what may pass; no body of an answer gets into a message, and no proxy is used.
+Its token and the CA are read again on every call, because they rotate. Refusals are distinguished from temporary
+failures; response bodies never appear in messages, and no proxy is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sidecar.errors import BadAnswer, Conflict, Forbidden, StorageError, Unreach
 from sidecar.http_client import Answer, send
 from sidecar.secret import Secret
 
-_HINT = "What is published stays. See the API server, and the network policy between it and this pod."
+_HINT = "What is published is kept. Check the API server, and the network policy between it and this pod."
 
 
 class KubernetesApi:
@@ -26,11 +26,11 @@ class KubernetesApi:
         self.namespace = _read(account / "namespace").strip()
 
     def get(self, path: str, name: str) -> dict[str, Any]:
-        """The object at ``path``; ``name`` is what messages call it. Raises UpstreamError, StorageError."""
+        """The object at ``path``; ``name`` is for messages. Raises UpstreamError, StorageError."""
         return self._call("GET", path, name, None)
 
     def patch(self, path: str, name: str, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Merge ``patch`` into the object. Raises Conflict, UpstreamError (it may have arrived), StorageError."""
+        """Merge ``patch`` into the object. Raises Conflict, UpstreamError (it may have been applied), StorageError."""
         return self._call("PATCH", path, name, patch)
 
     def _call(self, method: str, path: str, name: str, patch: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -48,21 +48,21 @@ class KubernetesApi:
             )
         except Unreachable as error:
             raise Unreachable(f"the API server: {error}", hint=_HINT) from None
-        except BadAnswer as error:  # a redirect, or more than any object can be
+        except BadAnswer as error:  # a redirect, or larger than any object can be
             raise StorageError(f"the API server: {error}", hint=_HINT) from None
-        _refuse(method.lower(), name, answer)
+        _check(method.lower(), name, answer)
         if not isinstance(answer.json, dict) or "resourceVersion" not in (answer.json.get("metadata") or {}):
-            raise BadAnswer("the API server answered with something else than was asked for", hint=_HINT)
+            raise BadAnswer("the API server answered with something other than the object", hint=_HINT)
         return answer.json
 
 
-def _refuse(verb: str, name: str, answer: Answer) -> None:
+def _check(verb: str, name: str, answer: Answer) -> None:
     status = answer.status
     match status:
         case 200 | 201:
             return
         case 409:
-            raise Conflict(f"{name} keeps being changed by somebody else")
+            raise Conflict(f"{name} keeps being changed by another client")
         case 401:
             raise BadAnswer("the API server refused the pod's token (401)", hint=_HINT)
         case 403:
@@ -70,7 +70,7 @@ def _refuse(verb: str, name: str, answer: Answer) -> None:
         case 404:
             raise StorageError(
                 f"{name} does not exist",
-                hint="`kubectl apply -k k8s/cronjob` makes it; see that COPILOT_CONFIGMAP names the same.",
+                hint="`kubectl apply -k k8s/cronjob` creates it; make sure that COPILOT_CONFIGMAP names the same one.",
             )
         case 429:
             raise BadAnswer("the API server is overloaded (429)", hint=_HINT, retry_after=answer.retry_after())
@@ -85,5 +85,5 @@ def _read(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(
             f"the pod's service account cannot be read: {path}: {getattr(error, 'strerror', None) or 'not text'}",
-            hint="Let the pod have its service account's token (`automountServiceAccountToken: true`).",
+            hint="Mount the service account's token into the pod (`automountServiceAccountToken: true`).",
         ) from error

@@ -1,6 +1,6 @@
-"""The models file as the target of a sync: checked first, replaced whole, never touched when nothing changed.
+"""The models file as the target of a sync: verified, replaced atomically, untouched if nothing has changed.
 
-The record of absences is kept in a file beside it.
+The record of absences is kept in a file next to it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ModelsFileTarget:
 
 
 def publish_models(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
-    """Make ``path`` the models file of ``items``; None when it was that already. Raises StorageError."""
+    """Make ``path`` the models file of ``items``; None if it already was. Raises StorageError."""
     data = models_file_bytes(items)
     verify_models_file(data, items)
     old = read_file(path)
@@ -56,22 +56,22 @@ def publish_models(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | N
 
 
 def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> None:
-    """Parse what is about to be published and compare it with what was meant. Raises SidecarError."""
+    """Parse what is about to be published and compare it with what was intended. Raises SidecarError."""
     parsed = yaml.safe_load(data)
     listed = parsed.get("model_list") if isinstance(parsed, dict) else None
     if not isinstance(listed, list) or len(listed) != len(items):
-        raise SidecarError("the generated models file does not parse to what was meant; nothing was published")
+        raise SidecarError("the generated models file does not parse to what was intended; nothing was published")
     keys = [id_of(item) for item in listed]
     if keys != [id_of(item) for item in items] or len(set(keys)) != len(keys):
-        raise SidecarError("the generated models file has wrong or repeated ids; nothing was published")
+        raise SidecarError("the generated models file has wrong or duplicate ids; nothing was published")
     if not all(map(is_managed, listed)):
-        raise SidecarError("the generated models file has an unmanaged entry; nothing was published")
+        raise SidecarError("the generated models file contains an unmanaged entry; nothing was published")
 
 
 def entries_in(data: bytes | None) -> dict[str, Any]:
-    """The managed entries by id, of a models file or of any config; none for a file that is missing or neither."""
+    """The managed entries by id, of a models file or any config; empty for a missing or invalid file."""
     try:
         content = yaml.safe_load(data or b"")
         return {id_of(item): item for item in content.get("model_list") or [] if is_managed(item)}
-    except Exception:  # a damaged file makes PyYAML raise nearly anything, and must not outlive this sync
+    except Exception:  # PyYAML raises nearly anything for a damaged file, which this sync must replace
         return {}

@@ -1,4 +1,4 @@
-"""Chooses the target of a sync."""
+"""Selects the target of a sync."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ def select_target(settings: Settings, *, adopt: bool = False, dry_run: bool = Fa
     """The target that the settings name. ``adopt`` is for a config, ``dry_run`` for a file. Raises UsageError."""
     config, cluster = settings.config_file, configmap_target(settings)
     if config is not None and cluster is not None:
-        raise UsageError("CONFIG_FILE and COPILOT_CONFIGMAP are both set", hint="A sync has one target: unset one.")
+        raise UsageError(
+            "CONFIG_FILE and COPILOT_CONFIGMAP are both set", hint="A sync has only one target: unset one of them."
+        )
     if adopt and config is None:
-        raise UsageError("--adopt needs a config, and none is named", hint="Name it with --config or CONFIG_FILE.")
+        raise UsageError("--adopt needs a config, and none is set", hint="Set --config or CONFIG_FILE.")
     if dry_run and cluster is not None:
         raise UsageError("--dry-run does not support ConfigMaps", hint="Unset COPILOT_CONFIGMAP.")
     if config is not None:

@@ -246,10 +246,10 @@ def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:
 def test_hand_written_entry_wins() -> None:
     """A hand-written entry keeps its name; ours of that name is left out, at the next sync too."""
     result = update_config(("model_list:\n" + mine("gen-2")).encode(), FIRST)
-    assert result.kept == ("gen-2",)
+    assert result.skipped == ("gen-2",)
     assert result.change.added == ("gen-1", "gen-3")
     assert [item["model_name"] for item in parsed(result.text)["model_list"]] == ["gen-2", "gen-1", "gen-3"]
-    assert update_config(result.text, FIRST).kept == ("gen-2",)
+    assert update_config(result.text, FIRST).skipped == ("gen-2",)
 
 
 def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() -> None:
@@ -262,10 +262,10 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
         + mine("alias", "github_copilot/gen-2")
         + mine("gen-2", "azure/gen-2")
     ).encode()
-    assert update_config(config, FIRST).kept == ("gen-1", "gen-2")
+    assert update_config(config, FIRST).skipped == ("gen-1", "gen-2")
     result = update_config(config, FIRST, adopt=True)
     assert result.change.adopted == ("gen-1", "gone")
-    assert result.kept == ("gen-2",)
+    assert result.skipped == ("gen-2",)
     assert result.change.added == ("gen-3",)
     names = [item["model_name"] for item in parsed(result.text)["model_list"]]
     assert names == ["gen-1", "gen-3", "alias", "gen-2"]
@@ -300,7 +300,7 @@ def test_edited_managed_entry_is_put_right() -> None:
 def test_entry_without_its_id_is_the_users() -> None:
     """An entry that has lost our id is the user's own from then on."""
     text = update_config(USUAL, FIRST).text.replace(b"id: github_copilot/managed/gen-2", b"id: my-own")
-    assert update_config(text, FIRST).kept == ("gen-2",)
+    assert update_config(text, FIRST).skipped == ("gen-2",)
 
 
 def test_comment_in_a_list_that_was_added_stays_when_the_list_goes() -> None:

@@ -234,7 +234,7 @@ def test_change_by_somebody_else_meanwhile_is_not_lost(config: Path, monkeypatch
 def test_file_that_never_rests_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A config that changes under every try is given up with a message, and left alone."""
     monkeypatch.setattr(config_file, "replace_unchanged", lambda *args, **more: False)
-    with pytest.raises(StorageError, match="being changed all the time"):
+    with pytest.raises(StorageError, match="keeps being changed"):
         sync_config(config, ENTRIES)
     assert config.read_bytes() == OLD
 

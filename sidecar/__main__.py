@@ -3,7 +3,7 @@
 import signal
 import sys
 
-# From the first moment on: as PID 1 a process without a handler would not be ended at all.
+# Before anything else: as PID 1, a process without a handler ignores the signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 from sidecar.cli import entry  # noqa: E402

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sidecar.errors import StorageError, UsageError
 
-_STALE_AFTER = 300.0
+_MAX_LEFTOVER_AGE = 300.0
 _HINTS = {
     errno.ENOSPC: "Free some space on the file system of {directory}.",
     errno.EDQUOT: "Free some space in {directory}: the quota is used up.",
@@ -93,7 +93,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
 
 def replace_file(path: Path, data: bytes, *, mode: int) -> None:
     """Make ``path`` contain ``data`` with permission bits ``mode``. Raises StorageError; then the old file is kept."""
-    remove_leftovers(path, older_than=_STALE_AFTER)
+    remove_leftovers(path, older_than=_MAX_LEFTOVER_AGE)
     with _written_beside(path, data, mode, None) as temporary:
         _rename(temporary, path)
 

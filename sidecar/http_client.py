@@ -1,8 +1,8 @@
-"""One HTTP request, with everything that must hold for each of them, and the one policy of trying again.
+"""Sends one HTTP request under the rules that apply to all of them, and defines the only retry policy.
 
-No redirect is ever followed (it could carry a token to another host), no ``.netrc`` is consulted, an
-answer is bounded in time and size, and nothing of an answer's body gets into an error message. What an
-answer means is decided where it was asked for: ``sidecar.github.api``, ``sidecar.targets.kubernetes``.
+Redirects are never followed (they could carry a token to another host), ``.netrc`` is ignored, responses are
+limited in time and size, and their bodies never appear in error messages. Callers decide what a response
+means: ``sidecar.github.api``, ``sidecar.targets.kubernetes``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ TOTAL_TIMEOUT = 30.0
 MAX_BYTES = 16 * 1024 * 1024
 MAX_ATTEMPTS = 3
 MAX_WAIT = 20.0
-"""Seconds that GitHub, or an API server, may ask to wait before another attempt; what takes longer is given up."""
+"""The longest retry delay, in seconds, that is honored; anything longer is not retried."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, header fields and body of an HTTP answer."""
+    """Status, headers and body of an HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,12 +57,12 @@ class Answer:
             return None
 
     def retry_after(self) -> float | None:
-        """Seconds that the answer asks to wait, None if it does not."""
+        """The delay that the response asks for, in seconds; None if it does not."""
         return exchange.retry_after(self.headers, time.time())
 
 
 def _authorize(authorization: tuple[str, Secret] | None) -> Callable[[requests.PreparedRequest], Any]:
-    """Sets the header itself, or none at all: an entry in ``.netrc`` would replace a header alone."""
+    """Sets the header, or none, as an auth handler: an entry in ``.netrc`` would replace a plain header."""
 
     def set_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if authorization is not None:
@@ -82,10 +82,10 @@ def send(
     ca_file: str | None = None,
     no_proxy: bool = False,
 ) -> Answer:
-    """Send one request, with ``body`` as JSON, and read its answer.
+    """Send one request, with ``body`` as JSON, and read the response.
 
-    ``ca_file`` has the only certificates to trust; ``no_proxy`` goes past any proxy of the environment. Raises
-    Unreachable (no HTTP answer) and BadAnswer (redirect, too large). Time limits in seconds: CONNECT_TIMEOUT,
+    ``ca_file`` contains the only certificates to trust; ``no_proxy`` ignores the environment's proxies. Raises
+    Unreachable (no HTTP response) and BadAnswer (redirect, too large). Time limits in seconds: CONNECT_TIMEOUT,
     READ_TIMEOUT per read, TOTAL_TIMEOUT over the body.
     """
     host = urlsplit(url).hostname
@@ -113,11 +113,11 @@ def _read(response: requests.Response, host: str | None, deadline: float) -> Ans
     if 300 <= response.status_code < 400:
         raise BadAnswer(
             f"{host} answered with a redirect (HTTP {response.status_code}), which is not followed",
-            hint="Something between here and GitHub rewrites requests; set the GITHUB_COPILOT_*_URL "
-            "variables to the final address.",
+            hint="Something between here and GitHub redirects requests; set the GITHUB_COPILOT_*_URL "
+            "settings to the final address.",
         )
     content = bytearray()
-    # Not iter_content: it waits until it has so many bytes, and the time limit with it.
+    # Not iter_content: it blocks until it has that many bytes, and delays the timeout.
     while chunk := response.raw.read1(65536, decode_content=True):
         content += chunk
         if len(content) > MAX_BYTES:
@@ -128,11 +128,11 @@ def _read(response: requests.Response, host: str | None, deadline: float) -> Ans
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause without addresses or header values: an error's own text may quote a request."""
+    """The innermost cause without addresses or header values: an exception's text may quote the request."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {CONNECT_TIMEOUT:.0f} s"
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return f"nothing came for {READ_TIMEOUT:.0f} s"
+        return f"no data for {READ_TIMEOUT:.0f} s"
     text = str(error)
     for sign, reason in (
         ("Name or service not known", "the name cannot be resolved"),
@@ -140,9 +140,9 @@ def _reason(error: BaseException) -> str:
         ("Connection refused", "connection refused"),
         ("Network is unreachable", "the network is unreachable"),
         ("CERTIFICATE_VERIFY_FAILED", "its TLS certificate is not trusted"),
-        ("Read timed out", f"nothing came for {READ_TIMEOUT:.0f} s"),
+        ("Read timed out", f"no data for {READ_TIMEOUT:.0f} s"),
         ("reset by peer", "connection reset"),
-        ("Remote end closed", "connection closed without an answer"),
+        ("Remote end closed", "connection closed without a response"),
         ("ProxyError", "the proxy failed"),
     ):
         if sign.lower() in text.lower():
@@ -151,7 +151,7 @@ def _reason(error: BaseException) -> str:
 
 
 def is_transient(error: BaseException, max_wait: float = MAX_WAIT) -> bool:
-    """Whether another attempt within ``max_wait`` seconds makes sense."""
+    """Whether a retry within ``max_wait`` seconds makes sense."""
     return isinstance(error, UpstreamError) and (error.retry_after is None or error.retry_after <= max_wait)
 
 
@@ -162,15 +162,15 @@ def retrying(
     deadline: float | None = None,
     retry_if: Callable[[BaseException], bool] = is_transient,
 ) -> T:
-    """Try ``call`` again while it raises what ``retry_if`` approves of, waiting as the error asks.
+    """Retry ``call`` while it raises errors that ``retry_if`` accepts, waiting as long as the error asks.
 
-    Up to MAX_ATTEMPTS times, or, with a ``deadline``, for so many seconds. ``stop`` ends a wait at once. Raises
-    the last error, or Stopped.
+    Makes up to MAX_ATTEMPTS attempts or, with a ``deadline``, retries for that many seconds. ``stop`` ends a wait
+    at once. Raises the last error, or Stopped.
     """
 
     def sleep(seconds: float) -> None:
         if stop.wait(seconds):
-            raise Stopped("interrupted between two attempts")
+            raise Stopped("interrupted between attempts")
 
     limit = tenacity.stop_after_attempt(MAX_ATTEMPTS) if deadline is None else tenacity.stop_before_delay(deadline)
     return tenacity.Retrying(
@@ -191,4 +191,4 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def _log_attempt(state: tenacity.RetryCallState) -> None:
-    log.info("%s; trying again", state.outcome.exception() if state.outcome else None)
+    log.info("%s; retrying", state.outcome.exception() if state.outcome else None)

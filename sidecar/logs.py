@@ -1,6 +1,6 @@
 """Log output: JSON lines for the service, plain lines for commands, and the one place where log files rotate.
 
-Set up by the command line, never at import. ``python -m sidecar.logs FILE`` copies its standard input to its
+Configured by the command line, never at import. ``python -m sidecar.logs FILE`` copies standard input to
 standard output and to FILE, for scripts.
 """
 
@@ -22,11 +22,11 @@ from sidecar.files import storage_errors
 from sidecar.text import printable
 
 MAX_BYTES = 100_000_000
-KEEP = 5
+MAX_OLD_FILES = 5
 
 
-class _Plain(logging.Formatter):
-    """``warning: message (key=value …)`` with everything made printable."""
+class _PlainFormatter(logging.Formatter):
+    """``warning: message (key=value …)``, made printable."""
 
     _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -34,38 +34,38 @@ class _Plain(logging.Formatter):
         extra = [f"{key}={printable(value)}" for key, value in record.__dict__.items() if key not in self._STANDARD]
         text = f"{record.levelname.lower()}: {printable(record.getMessage(), 1000)}"
         text = f"{text} ({', '.join(extra)})" if extra else text
-        # Only a defect has one, and it is no use without.
+        # Only bugs have a traceback, and a report needs it.
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 class Rotating(RotatingFileHandler):
-    """A log file of at most MAX_BYTES, with KEEP older ones beside it. Several processes may share it."""
+    """A log file of at most MAX_BYTES, with MAX_OLD_FILES old ones next to it. Several processes may share it."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
-        hint = f"Name one in a directory that uid {os.getuid()} may write to."
+        hint = f"Choose one in a directory that uid {os.getuid()} may write to."
         with storage_errors(path, "written", kind="the log file", hint=hint):
             path.parent.mkdir(parents=True, exist_ok=True)
-            super().__init__(path, maxBytes=max_bytes, backupCount=KEEP, encoding="utf-8", errors="replace")
+            super().__init__(path, maxBytes=max_bytes, backupCount=MAX_OLD_FILES, encoding="utf-8", errors="replace")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, to the new file if another process has rotated."""
-        if self._moved():
+        """Write a line, to the new file if another process has rotated it."""
+        if self._was_rotated():
             self._reopen()
         super().emit(record)
 
     def doRollover(self) -> None:
-        """Rotate, unless another process just did."""
+        """Rotate, unless another process just has."""
         descriptor = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if self._moved():
+            if self._was_rotated():
                 self._reopen()
             else:
                 super().doRollover()
         finally:
             os.close(descriptor)
 
-    def _moved(self) -> bool:
+    def _was_rotated(self) -> bool:
         try:
             return self.stream is not None and not os.path.samestat(
                 os.stat(self.baseFilename), os.fstat(self.stream.fileno())
@@ -91,7 +91,7 @@ def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S%z",
     )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers[0].setFormatter(json if as_json else _Plain())
+    handlers[0].setFormatter(json if as_json else _PlainFormatter())
     if file is not None:
         handlers.append(Rotating(file))
         handlers[1].setFormatter(json)
@@ -105,7 +105,7 @@ def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
 
 
 def copy(path: Path) -> None:
-    """Copy standard input to standard output, and with the time before each line to ``path``. Raises StorageError."""
+    """Copy standard input to standard output and, with timestamps, to ``path``. Raises StorageError."""
     handler = Rotating(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"))
     for line in sys.stdin.buffer:
@@ -114,13 +114,13 @@ def copy(path: Path) -> None:
         try:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
-        except OSError:  # whoever reads has gone; the log goes on
+        except OSError:  # the reader is gone; keep logging
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     handler.close()
 
 
 def main(argv: Sequence[str]) -> int:
-    """``python -m sidecar.logs FILE``; ends when its input does, not with a signal meant for who writes it."""
+    """``python -m sidecar.logs FILE``; exits at end of input, ignoring signals meant for the writing process."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:

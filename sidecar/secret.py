@@ -1,4 +1,4 @@
-"""Values that never show themselves."""
+"""Values that are never displayed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sidecar.litellm_hot_reload.exchange import token_prefix
 
 
 class Secret:
-    """A value that never shows itself; deliberately not a string, so that nothing formats or dumps it."""
+    """A value that is never displayed; deliberately not a string, so that nothing formats or serializes it."""
 
     __slots__ = ("_value",)
 
@@ -23,9 +23,9 @@ class Secret:
         return hash(self._value)
 
     def reveal(self) -> str:
-        """The value itself, for the one request header or file that needs it."""
+        """The actual value, for the one request header or file that needs it."""
         return self._value
 
     def masked(self) -> str:
-        """The most of a GitHub token that may ever be shown: its kind and its last four characters."""
+        """The most that may ever be shown of a GitHub token: its prefix and its last four characters."""
         return f"{token_prefix(self._value)}…{self._value[-4:]}" if len(self._value) >= 20 else "…"

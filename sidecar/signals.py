@@ -1,4 +1,4 @@
-"""Ends work at SIGTERM and SIGINT."""
+"""Stops work on SIGTERM and SIGINT."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from sidecar.errors import SidecarError, Stopped
 
 GRACE_PERIOD = 0.4
-"""Seconds that work under way is given to end by itself after a signal."""
+"""Seconds that running work has to finish by itself after a signal."""
 
 
 class _Work:
-    """``work`` in a thread of its own, with what came of it: an exit code, or the error that it raised."""
+    """``work`` in a separate thread, with its result: an exit code, or the error that it raised."""
 
     def __init__(self, work: Callable[[threading.Event], int | None]) -> None:
         self.work, self.stop = work, threading.Event()
@@ -36,10 +36,10 @@ class _Work:
 
 
 def run_until_signalled(work: Callable[[threading.Event], int | None]) -> int:
-    """Run ``work`` for its exit code, and end within a second of SIGTERM or SIGINT, even in the middle of a request.
+    """Run ``work`` for its exit code; stop within a second of SIGTERM or SIGINT, even in the middle of a request.
 
-    Python restarts an interrupted system call, so a signal alone would not end a read from the network; what is
-    abandoned here has no effect, because files are only ever replaced whole. Raises what ``work`` raises.
+    Python restarts interrupted system calls, so a signal alone would not interrupt a network read. Abandoning the
+    work is safe, because files are only ever replaced atomically. Raises what ``work`` raises.
     """
     running = _Work(work)
     previous = {number: signal.signal(number, running.handle) for number in (signal.SIGTERM, signal.SIGINT)}

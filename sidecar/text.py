@@ -1,10 +1,10 @@
-"""Makes text from outside safe to show: in logs, on a terminal, in a YAML comment."""
+"""Makes external text safe to display: in logs, on a terminal, in a YAML comment."""
 
 from __future__ import annotations
 
 
 def printable(value: object, limit: int = 120) -> str:
-    """``value`` as one line of printable characters, cut at ``limit`` characters.
+    """``value`` as one line of printable characters, truncated to ``limit`` characters.
 
     Line breaks, terminal escapes and other unprintable characters are shown as escapes.
     """

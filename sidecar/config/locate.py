@@ -158,15 +158,13 @@ def _value_tokens(source: Source, key: yaml.Node) -> tuple[Token, Token | None]:
 def refuse_shared(site: Site, drop: Sequence[int]) -> None:
     """Raise UsageError if anything outside the items ``drop`` refers to an anchor that changes with them."""
     spans = [site.spans[number] for number in drop]
-    value_start = site.colon.end if site.colon else 0
-    items_start = (
-        site.listing.start if isinstance(site.listing, Flow) else site.spans[0].start if site.spans else value_start
-    )
+    list_at = site.colon.end if site.colon else 0
+    items_at = site.listing.start if isinstance(site.listing, Flow) else site.spans[0].start if site.spans else list_at
     root = site.source.root.start_mark.index if site.source.root is not None else 0
     changing: set[str] = set()
     for token in site.source.tokens:
         if token.kind == "Anchor":
-            of_list = value_start <= token.start < items_start
+            of_list = list_at <= token.start < items_at
             of_root = token.start == root
             if of_list or of_root or any(span.start <= token.start < span.end for span in spans):
                 changing.add(token.value)

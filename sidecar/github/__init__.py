@@ -1,1 +1,1 @@
-"""GitHub: the access token, the login that gives it, the exchange and the catalog."""
+"""GitHub: the access token, the login that creates it, the exchange and the catalog."""

@@ -1,8 +1,8 @@
 """Finds the access token and stores a new one.
 
-The token directory is read-only input for everything but ``login``; the token is read again on every
-sync, because tokens rotate in files. Three places, the first that holds a token wins: LiteLLM's plain
-``access-token`` file, ``github_token.json`` (a JSON object with ``access_token``), ``GITHUB_TOKEN``.
+The token directory is read-only for everything but ``login``; the token is read again on every sync, because
+token files rotate. The first place with a token wins: LiteLLM's plain ``access-token`` file,
+``github_token.json`` (a JSON object with ``access_token``), ``GITHUB_TOKEN``.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from sidecar.secret import Secret
 from sidecar.settings import Settings
 
 MAX_BYTES = 65_536
-"""More than any token file has."""
+"""Larger than any token file."""
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """The long-lived GitHub OAuth token and the place it was found in."""
+    """The long-lived GitHub OAuth token and where it was found."""
 
     value: Secret
     source: str
 
 
 def find_access_token(settings: Settings, *, environment: bool = True) -> AccessToken:
-    """Read the access token; ``environment=False`` looks at the token directory alone.
+    """Read the access token; ``environment=False`` only looks in the token directory.
 
-    Raises LoginNeeded when there is none, StorageError when a file that is there cannot be read.
+    Raises LoginNeeded when there is none, StorageError when an existing file cannot be read.
     """
     problems = []
     for path in (settings.token_dir / settings.access_token_file, settings.token_dir / exchange.JSON_FILE):
@@ -54,9 +54,9 @@ def find_access_token(settings: Settings, *, environment: bool = True) -> Access
 
 
 def store_access_token(settings: Settings, token: Secret, *, as_json: bool = False) -> Path:
-    """Write the access token, 0600 from its first byte, and return the file.
+    """Write the access token, mode 0600 from the first byte, and return the file's path.
 
-    The directory is made (0700) if it is missing. Raises StorageError.
+    The directory is created (0700) if it is missing. Raises StorageError.
     """
     if as_json:
         path, text = settings.token_dir / exchange.JSON_FILE, json.dumps({"access_token": token.reveal()}) + "\n"
@@ -68,8 +68,8 @@ def store_access_token(settings: Settings, token: Secret, *, as_json: bool = Fal
 
 
 def ensure_token_dir(settings: Settings) -> None:
-    """Make sure that a token can be stored, before anybody is asked to log in. Raises StorageError."""
-    hint = "Mount it writable for `login` (only there), or set GITHUB_COPILOT_TOKEN_DIR to one that is."
+    """Make sure that a token can be stored before asking anyone to log in. Raises StorageError."""
+    hint = "Mount it writable for `login` (only there), or set GITHUB_COPILOT_TOKEN_DIR to a writable one."
     with storage_errors(settings.token_dir, "written", kind="the token directory", hint=hint):
         settings.token_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = settings.token_dir / ".write-probe"
@@ -79,7 +79,7 @@ def ensure_token_dir(settings: Settings) -> None:
 
 def _read(path: Path) -> bytes | None:
     hint = (
-        "Let the user this program runs as own the file (mode 0600), then start it again; "
+        "Make the user this program runs as own the file (mode 0600), then restart it; "
         "with the compose file: `docker compose restart copilot-sync`."
     )
     with storage_errors(path, "read", kind="the access token file", hint=hint):

@@ -1,9 +1,8 @@
-"""The three GitHub hops and the catalog: what to send, and what each answer means.
+"""The three GitHub hops and the catalog: what to send, and what each response means.
 
-Every call makes one request (``sidecar.http_client``); callers decide about retries. Statuses and their
-meaning are those of FACTS measured in 2026: a 403 can be "no Copilot" or a rate limit, a 404 at the
-exchange is the wrong kind of token. Bodies of answers are never quoted, but for the text that GitHub
-addresses to the user, cut short and made printable.
+Every call makes one request (``sidecar.http_client``); callers decide about retries. The meaning of each status
+was measured in 2026: a 403 can be "no Copilot" or a rate limit, a 404 from the exchange means the wrong kind of
+token. Response bodies are never quoted, except for GitHub's message to the user, truncated and made printable.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from sidecar.text import printable
 
 DEFAULT_API_BASE = "https://api.githubcopilot.com"
 API_VERSION = "2026-06-01"
-"""The `X-GitHub-Api-Version` that answers with tiered token prices and the large context limits."""
+"""The `X-GitHub-Api-Version` that returns tiered token prices and the large context limits."""
 
 
 @dataclass(frozen=True)
 class CopilotToken:
-    """What the exchange gives: the 30-minute token, where Copilot is, and the plan's name.
+    """What the exchange returns: the 30-minute token, Copilot's address, and the plan's name.
 
-    ``lifetime`` is in seconds from now, measured on GitHub's clock. ``direct`` marks an access token
-    of another OAuth app: it reads the catalog as it is, but LiteLLM cannot use it.
+    ``lifetime`` is in seconds from now, by GitHub's clock. ``direct`` marks an access token of another OAuth
+    app: it can read the catalog unexchanged, but LiteLLM cannot use it.
     """
 
     value: Secret
@@ -46,8 +45,8 @@ class CopilotToken:
 def exchange_token(settings: Settings, token: AccessToken) -> CopilotToken:
     """Exchange the access token for a Copilot token.
 
-    Raises LoginNeeded (401, 404), AccessRefused (403, no Copilot), UpstreamError (rate limits and whatever
-    may pass). A token of another OAuth app (404) comes back as a ``direct`` one.
+    Raises LoginNeeded (401, 404), AccessRefused (403, no Copilot), UpstreamError (rate limits and temporary
+    failures). A token of another OAuth app (404) is returned as a ``direct`` one.
     """
     answer = send("GET", settings.api_key_url, headers=settings.editor_headers(), authorization=("token", token.value))
     if answer.status == 200:
@@ -72,12 +71,12 @@ def read_catalog(settings: Settings, token: CopilotToken) -> Any:
             raise BadAnswer("the catalog is not JSON")
         return answer.json
     if answer.status == 401 and not token.direct:
-        raise BadAnswer("Copilot did not accept the Copilot token it was just given for (401)")
+        raise BadAnswer("Copilot rejected the Copilot token that was just issued (401)")
     raise _refusal(answer, "the catalog")
 
 
 def account_login(settings: Settings, token: AccessToken) -> str | None:
-    """The login name that the access token belongs to; None when GitHub does not say. Raises UpstreamError."""
+    """The login name that the access token belongs to; None if GitHub does not say. Raises UpstreamError."""
     parts = urlsplit(settings.api_key_url)
     answer = send(
         "GET",
@@ -90,7 +89,7 @@ def account_login(settings: Settings, token: AccessToken) -> str | None:
 
 
 def _refusal(answer: Answer, what: str) -> SidecarError:
-    """The error that an answer other than 200 stands for."""
+    """The error for a response other than 200."""
     body = answer.json if isinstance(answer.json, dict) else {}
     kind, wait = exchange.refusal(answer.status, answer.headers, body, time.time())
     if kind is Refusal.REVOKED:
@@ -98,13 +97,13 @@ def _refusal(answer: Answer, what: str) -> SidecarError:
     if kind is Refusal.RATE_LIMITED:
         return UpstreamError(
             f"{kind.value} ({answer.status} for {what})",
-            hint="Nothing to do: it is tried again later. A longer COPILOT_MODEL_SYNC_INTERVAL asks less often.",
+            hint="Nothing to do: it will be retried. A longer COPILOT_MODEL_SYNC_INTERVAL sends fewer requests.",
             retry_after=wait,
         )
     if kind is Refusal.NO_COPILOT:
         details = body.get("error_details")
-        said = _details(details) if isinstance(details, Mapping) else ""
-        return AccessRefused(f"GitHub refused {what} (403){said}")
+        message = _details(details) if isinstance(details, Mapping) else ""
+        return AccessRefused(f"GitHub refused {what} (403){message}")
     if answer.status in {408, 425} or answer.status >= 500:
         return UpstreamError(f"GitHub failed on {what} (HTTP {answer.status})", retry_after=wait)
     return BadAnswer(f"GitHub answered {what} with HTTP {answer.status}")
@@ -118,7 +117,7 @@ def _details(details: Mapping[str, Any]) -> str:
 def _copilot_token(settings: Settings, answer: Answer) -> CopilotToken:
     value = exchange.copilot_token_in(answer.json)
     if value is None:
-        raise BadAnswer("the exchange answered without a Copilot token")
+        raise BadAnswer("the exchange returned a response without a Copilot token")
     sku = answer.json.get("sku")
     return CopilotToken(
         Secret(value),
@@ -133,7 +132,7 @@ def _default_base(settings: Settings) -> str:
 
 
 def _api_base(settings: Settings, named: str | None) -> str:
-    """Copilot's address: what the exchange names, if it may be sent a token. Raises UntrustedHost."""
+    """Copilot's address: the one the exchange names, if it may be sent a token. Raises UntrustedHost."""
     if named is None:
         return _default_base(settings)
     base = exchange.trusted_base(named, _default_base(settings), plain_http=settings.insecure_http)

@@ -1,7 +1,7 @@
-"""The GitHub device login: shows a code, waits for the person, stores the access token.
+"""The GitHub device login: shows a code, waits for the user to confirm it, stores the access token.
 
-The only step that writes to the token directory. It never prints a token, and it never replaces a
-token that still works.
+This is the only step that writes to the token directory. It never prints a token, and never replaces one
+that still works.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from sidecar.settings import Settings
 from sidecar.text import printable
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
-CODES = 4
-"""Device codes shown before giving up; each is good for some 15 minutes."""
-ANNOUNCE_EVERY = 15.0
+MAX_CODES = 4
+"""Device codes shown before giving up; each is valid for about 15 minutes."""
+COUNTDOWN_INTERVAL = 15.0
 """Seconds between two lines of the countdown."""
 
 _REASONS = {
     "access_denied": "the login was declined in the browser",
     "device_flow_disabled": "the OAuth app does not allow device logins (device_flow_disabled)",
-    "incorrect_client_credentials": "GitHub does not know the OAuth app in GITHUB_COPILOT_CLIENT_ID",
-    "incorrect_device_code": "GitHub does not know the device code any more",
+    "incorrect_client_credentials": "GitHub does not know the OAuth app set in GITHUB_COPILOT_CLIENT_ID",
+    "incorrect_device_code": "GitHub no longer knows the device code",
 }
 
 
@@ -46,7 +46,7 @@ class _Code:
 
 
 def log_in(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False) -> None:
-    """Make sure that the token directory holds a working access token.
+    """Make sure that the token directory contains a working access token.
 
     Raises LoginNeeded (declined, or not confirmed in time), AccessRefused, UpstreamError, StorageError,
     Stopped.
@@ -55,24 +55,24 @@ def log_in(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout, 
     def say(text: str) -> None:
         print(text, file=out, flush=True)
 
-    if _already(settings, stop, say):
+    if _is_logged_in(settings, stop, say):
         if as_json:
             store_access_token(settings, find_access_token(settings, environment=False).value, as_json=True)
         return
     ensure_token_dir(settings)
-    for _ in range(CODES):
+    for _ in range(MAX_CODES):
         code = retrying(lambda: _request_code(settings), stop)
         _show(code, say)
-        token = _wait_for_person(settings, code, stop, say)
+        token = _wait_for_confirmation(settings, code, stop, say)
         if token is not None:
             _finish(settings, token, stop, say, as_json=as_json)
             return
-        say("The code has run out; here is a new one.")
-    raise LoginNeeded(f"nobody confirmed the login ({CODES} codes ran out)")
+        say("The code has expired; here is a new one.")
+    raise LoginNeeded(f"nobody confirmed the login ({MAX_CODES} codes expired)")
 
 
-def _already(settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Whether a token is there that works, or that nobody can judge now. Says what it found."""
+def _is_logged_in(settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    """Whether there is a token that works, or that cannot be checked right now. Reports what it found."""
     try:
         token = find_access_token(settings, environment=False)
     except LoginNeeded:
@@ -80,26 +80,24 @@ def _already(settings: Settings, stop: threading.Event, say: Callable[[str], Non
     try:
         answer = retrying(lambda: exchange_token(settings, token), stop)
     except AccessRefused as error:
-        # A new login of the same account would not give it a subscription.
+        # Logging in again with the same account would not give it a subscription.
         hint = f"{error.hint} To log in with another account, delete {token.source} first."
         raise AccessRefused(str(error), hint=hint) from error
     except LoginNeeded as error:
         say(f"{error}; a new login is needed.")
         return False
     except UpstreamError as error:
-        say(f"An access token is there ({token.source}); it was not checked: {error}")
+        say(f"There already is an access token ({token.source}); it was not checked: {error}")
         return True
     if answer.direct:
-        say(
-            f"The token in {token.source} belongs to another OAuth app and is no use to LiteLLM; a new login is needed."
-        )
+        say(f"The token in {token.source} belongs to an OAuth app that LiteLLM cannot use; a new login is needed.")
         return False
-    say(f"Logged in already{_as(settings, token, stop)} ({token.source}).")
+    say(f"Already logged in{_as(settings, token, stop)} ({token.source}).")
     return True
 
 
 def _as(settings: Settings, token: AccessToken, stop: threading.Event) -> str:
-    """`` as NAME``, if GitHub says whose the token is."""
+    """`` as NAME``, if GitHub says whose token it is."""
     try:
         name = retrying(lambda: account_login(settings, token), stop)
     except UpstreamError:
@@ -116,12 +114,12 @@ def _request_code(settings: Settings) -> _Code:
     )
     body = answer.json if isinstance(answer.json, dict) else {}
     if answer.status == 429 or answer.status >= 500:
-        raise UpstreamError(f"GitHub gave no device code (HTTP {answer.status})", retry_after=answer.retry_after())
+        raise UpstreamError(f"GitHub issued no device code (HTTP {answer.status})", retry_after=answer.retry_after())
     if isinstance(body.get("error"), str):
         raise _declined(body)
     texts = [str(body.get(key) or "") for key in ("device_code", "user_code", "verification_uri")]
     if answer.status != 200 or not all(texts):
-        raise BadAnswer(f"GitHub gave no device code (HTTP {answer.status})")
+        raise BadAnswer(f"GitHub issued no device code (HTTP {answer.status})")
     return _Code(
         texts[0], texts[1], texts[2], _seconds(body.get("expires_in"), 900.0), _seconds(body.get("interval"), 5.0)
     )
@@ -145,17 +143,17 @@ def _show(code: _Code, say: Callable[[str], None]) -> None:
     )
 
 
-def _wait_for_person(
+def _wait_for_confirmation(
     settings: Settings, code: _Code, stop: threading.Event, say: Callable[[str], None]
 ) -> Secret | None:
-    """Poll until the person has confirmed; None when the code ran out. Raises LoginNeeded, Stopped."""
+    """Poll until the user has confirmed; None if the code has expired. Raises LoginNeeded, Stopped."""
     start = time.monotonic()
     interval, announced = code.interval, math.inf
-    while (left := code.expires_in - (time.monotonic() - start)) > 0:
-        if announced - left >= ANNOUNCE_EVERY:
-            announced = left
-            say(f"Waiting for the login … {int(left) // 60}:{int(left) % 60:02d} left")
-        if stop.wait(min(interval, left)):
+    while (remaining := code.expires_in - (time.monotonic() - start)) > 0:
+        if announced - remaining >= COUNTDOWN_INTERVAL:
+            announced = remaining
+            say(f"Waiting for the login … {int(remaining) // 60}:{int(remaining) % 60:02d} left")
+        if stop.wait(min(interval, remaining)):
             raise Stopped("the login was interrupted")
         try:
             body = _poll(settings, code)
@@ -198,14 +196,14 @@ def _finish(
     stored = AccessToken(token, str(path))
     say(f"Logged in{_as(settings, stored, stop)}. The access token ({token.masked()}) is in {path}, mode 0600.")
     retrying(lambda: exchange_token(settings, stored), stop)
-    say("The account has Copilot; the models follow in a moment.")
+    say("The account has Copilot; the models will appear shortly.")
 
 
 def _declined(body: dict[str, Any]) -> LoginNeeded:
     error = printable(body.get("error"), 60)
-    described = body.get("error_description")
+    description = body.get("error_description")
     text = _REASONS.get(error) or f"GitHub refused the login ({error})" + (
-        f": {printable(described)}" if isinstance(described, str) else ""
+        f": {printable(description)}" if isinstance(description, str) else ""
     )
     return LoginNeeded(text)
 

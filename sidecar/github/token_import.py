@@ -1,7 +1,7 @@
-"""Takes over an access token that LiteLLM or an editor has stored, instead of a new login.
+"""Imports an access token stored by LiteLLM or an editor, instead of a new login.
 
-Every token that is found is tried at GitHub, and the first one that serves Copilot is stored; where it came
-from is only read.
+Every token found is tried against GitHub, and the first one that works for Copilot is stored. The source is only
+read.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _PLACES = (
     "~/.config/github-copilot/apps.json",
     "~/.config/github-copilot/hosts.json",
 )
-"""LiteLLM's token directory, and where the Copilot plugins of editors keep theirs."""
+"""LiteLLM's token directory, and where editors' Copilot plugins keep theirs."""
 _NAMES = (TOKEN_FILE, JSON_FILE, "apps.json", "hosts.json")
 
 
 def import_token(
     settings: Settings, given: Path | None, stop: threading.Event, out: TextIO = sys.stdout, *, as_json: bool = False
 ) -> None:
-    """Store the first token that serves, from ``given`` (a file or directory) or from the known places.
+    """Store the first token that works, from ``given`` (a file or directory) or from the known places.
 
     Raises LoginNeeded when there is none, UpstreamError, StorageError.
     """
@@ -52,23 +52,20 @@ def import_token(
                 refused.append(f"{token.value.masked()} in {path}: {error}")
                 continue
             if answer.direct:
-                refused.append(
-                    f"{token.value.masked()} in {path} belongs to another OAuth app and is no use to LiteLLM"
-                )
+                refused.append(f"{token.value.masked()} in {path} belongs to an OAuth app that LiteLLM cannot use")
                 continue
-            kept = [store_access_token(settings, token.value)]
+            stored = [store_access_token(settings, token.value)]
             if as_json:
-                kept.append(store_access_token(settings, token.value, as_json=True))
-            print(
-                f"The access token ({token.value.masked()}) from {path} is in {' and '.join(map(str, kept))}.", file=out
-            )
+                stored.append(store_access_token(settings, token.value, as_json=True))
+            places = " and ".join(map(str, stored))
+            print(f"The access token ({token.value.masked()}) from {path} was stored in {places}.", file=out)
             return
     where = str(given) if given else ", ".join(_PLACES)
     raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}")
 
 
 def tokens_in(text: str, settings: Settings) -> list[str]:
-    """The access tokens in a file of LiteLLM's or an editor's, those of our own OAuth app first. Pure."""
+    """The access tokens in a file of LiteLLM or an editor, those of our own OAuth app first. Pure."""
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -98,5 +95,5 @@ def _files(given: Path | None) -> Iterator[Path]:
 
 
 def _read(path: Path) -> str:
-    with storage_errors(path, "read", hint="Name an existing file, or its directory."), path.open("rb") as file:
+    with storage_errors(path, "read", hint="Specify an existing file, or its directory."), path.open("rb") as file:
         return file.read(MAX_BYTES).decode("utf-8-sig", "replace")

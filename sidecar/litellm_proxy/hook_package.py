@@ -24,7 +24,7 @@ from sidecar.files import storage_errors
 
 PACKAGE = "litellm_hot_reload"
 SOURCE = Path(__file__).parents[1] / PACKAGE
-_STALE_AFTER = 300.0
+_MAX_LEFTOVER_AGE = 300.0
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -90,5 +90,5 @@ def _remove_stale(target: Path) -> None:
     """Delete leftovers of a crash that are older than five minutes."""
     for leftover in target.parent.glob(f".{target.name}.*.tmp*"):
         with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _STALE_AFTER:
+            if time.time() - leftover.stat().st_mtime > _MAX_LEFTOVER_AGE:
                 shutil.rmtree(leftover, ignore_errors=True)

@@ -132,7 +132,7 @@ def _alias(path: Path | None, line: int, name: str, value: Any) -> Alias:
     if id_problem(name):
         raise _error(path, line, f"the alias {printable(name)!r} is not a valid model name")
     if not isinstance(value, str):
-        raise _error(path, line, f"the alias {name} must be a model id, or `newest of` and a pattern")
+        raise _error(path, line, f"the alias {name} must refer to a model id, or `newest of` and a pattern")
     newest = value.startswith(_NEWEST)
     target = value.removeprefix(_NEWEST).strip()
     if not target or (not newest and id_problem(target)):

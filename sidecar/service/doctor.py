@@ -115,7 +115,7 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
 
 
 def _no_exchange(error: SidecarError) -> Iterator[Check]:
-    """A failed exchange, reported at the hop failed_hop it failed."""
+    """A failed exchange, reported at the hop where it failed."""
     names = ["GitHub", "exchange", "subscription", "plan host"]
     failed_hop = 1
     if isinstance(error, Unreachable):

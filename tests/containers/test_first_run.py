@@ -248,8 +248,8 @@ def test_ctrl_c_and_up_again(first: FirstRun) -> None:
 
     stack.up()
     assert stack.wait_exited("login") == 0
-    assert "Logged in already as octocat" in stack.logs("login").splitlines()[-1]
-    assert not CODE.search(stack.logs("login").split("Logged in already")[0].split("Logged in as")[-1])
+    assert "Already logged in as octocat" in stack.logs("login").splitlines()[-1]
+    assert not CODE.search(stack.logs("login").split("Already logged in")[0].split("Logged in as")[-1])
     stack.wait_alive()
     until(lambda: stack.models() == names, 10, "all models are back")
     assert stack.chat().status_code == 200
@@ -265,7 +265,7 @@ def test_down_and_up_again(first: FirstRun) -> None:
     stack.compose("down")
     stack.up()
     assert stack.wait_exited("login") == 0
-    assert "Logged in already as octocat" in stack.logs("login") and not CODE.search(stack.logs("login"))
+    assert "Already logged in as octocat" in stack.logs("login") and not CODE.search(stack.logs("login"))
     stack.wait_alive()
     until(lambda: stack.models() == names, 10, "all models are back")
     assert stack.chat().status_code == 200

@@ -56,7 +56,7 @@ def serves_with_nothing_edited(stack: Stack, uid: int) -> None:
     before = stack.shell("stat -c '%i %y' /github_auth/access-token")
     stack.up()
     assert stack.wait_exited("login") == 0
-    assert "Logged in already as octocat" in stack.logs("login")
+    assert "Already logged in as octocat" in stack.logs("login")
     stack.wait_alive()
     assert MODEL in stack.wait_served(10)
     assert stack.chat().status_code == 200

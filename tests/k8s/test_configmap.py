@@ -100,7 +100,7 @@ def make(namespace: App, account: Path) -> Callable[..., ConfigMapTarget]:
 
 
 def stored(namespace: App) -> tuple[set[str], int]:
-    """The names in the object's models file, and the memory's count."""
+    """The names in the object's models file, and the count in the record of absences."""
     found = namespace.configmap()
     names = {item["model_name"] for item in entries_in(found["data"][KEY].encode()).values()}
     return names, int(configmap._unpack(found["binaryData"][ABSENCES_KEY]) or b"0")
@@ -117,7 +117,7 @@ def test_first_write_change_and_no_change(fresh: App, make: Callable[..., Config
 
 
 def test_two_writers_at_once_lose_nothing(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
-    """Each takes the memory one further, ten times, both at once: the count is twenty, or something was lost."""
+    """Each increments the count in the record, ten times, both at once: the count is twenty, or something was lost."""
     failures: list[BaseException] = []
 
     def writer() -> None:

@@ -26,7 +26,7 @@ def test_login(clone):
         assert path.stat().st_mode & 0o777 == 0o600
     (clone.tokens / "github_token.json").unlink()
     again = clone.run("github_auth.py")
-    assert again.returncode == 0 and "Logged in already" in again.stdout
+    assert again.returncode == 0 and "Already logged in" in again.stdout
     assert (clone.tokens / "github_token.json").exists()
     assert text not in done.stdout + done.stderr + again.stdout
 

@@ -44,7 +44,7 @@ def test_first_place_wins(bench, plain, as_json, environment):
 
 
 def test_directory_alone(bench):
-    """The login looks at the token directory alone: a token in the environment is no use to LiteLLM."""
+    """The login only looks in the token directory: LiteLLM cannot use a token in the environment."""
     with pytest.raises(LoginNeeded):
         find_access_token(bench.settings(GITHUB_TOKEN=ENVIRONMENT), environment=False)
 

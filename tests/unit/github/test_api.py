@@ -223,7 +223,7 @@ def test_whose(bench, token):
 
 
 def test_one_request_each(bench, token):
-    """A call makes one request; trying again is for the caller to decide."""
+    """A call makes one request; retrying is for the caller to decide."""
     bench.gh.fail(EXCHANGE, status=500)
     failure(exchange_token, bench.settings(), token)
     assert bench.gh.count(EXCHANGE) == 1

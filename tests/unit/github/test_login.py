@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from sidecar.errors import AccessRefused, LoginNeeded, SidecarError, Stopped, StorageError, UpstreamError
-from sidecar.github.login import CODES, log_in
+from sidecar.github.login import MAX_CODES, log_in
 from tests.support.files import unprivileged
 from tests.support.github_paths import DEVICE, EXCHANGE, POLL, USER
 from tests.support.secrets import assert_no_secret
@@ -82,14 +82,14 @@ def test_expired(bench):
 
     said = logged_in(bench, Quick(at=1, do=expire))
     first, second = (code.user_code for code in bench.gh.device.codes.values())
-    assert said.index(first) < said.index("run out") < said.index(second) and bench.token_file.exists()
+    assert said.index(first) < said.index("has expired") < said.index(second) and bench.token_file.exists()
 
 
 def test_nobody_comes(bench):
     """After some codes the login gives up, with a message that says how to try again."""
     bench.gh.device_flow(mode="expire")
     said = logged_in(bench, error=LoginNeeded)
-    assert bench.gh.count(DEVICE) == CODES and "nobody" in said and not bench.token_file.exists()
+    assert bench.gh.count(DEVICE) == MAX_CODES and "nobody" in said and not bench.token_file.exists()
 
 
 @pytest.mark.parametrize(("mode", "said"), [("deny", "declined in the browser"), ("disabled", "device_flow_disabled")])
@@ -132,7 +132,7 @@ def test_no_code(bench, fault):
 def test_logged_in_already(bench):
     """With a working token there is nothing to do but to say whose it is."""
     token = bench.log_in(login="hubot")
-    assert "already as hubot" in logged_in(bench)
+    assert "Already logged in as hubot" in logged_in(bench)
     assert bench.token_file.read_text() == token and bench.gh.count(DEVICE) == 0
 
 
@@ -236,7 +236,7 @@ def test_as_a_process(bench):
     process = bench.start("login").saw("Waiting for the login")
     until(lambda: bench.gh.approve())
     assert process.end() == 0 and "Logged in as octocat" in process.stdout and process.stderr == ""
-    assert bench.start("login").saw("already as octocat").end() == 0
+    assert bench.start("login").saw("Already logged in as octocat").end() == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -141,8 +141,8 @@ def test_mistakes_in_overrides_are_named_by_line(tmp_path: Path, overrides: str,
 @pytest.mark.parametrize(
     ("aliases", "says"),
     [
-        ("a: 5\n", "must be a model id"),
-        ("a: [b]\n", "must be a model id"),
+        ("a: 5\n", "must refer to a model id"),
+        ("a: [b]\n", "must refer to a model id"),
         ("a: 'newest of '\n", "is not a valid model id"),
         ("a: b c\n", "is not a valid model id"),
         ("'a b': c\n", "is not a valid model name"),

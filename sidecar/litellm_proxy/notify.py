@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _MASTER_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2)
 _KINDS = ("added", "removed", "changed")
 
-Change = Mapping[str, Any]
+Notification = Mapping[str, Any]
 """``event``, ``file``, ``models`` (a count), and names in ``added``, ``removed``, ``changed``."""
 
 
@@ -42,7 +42,7 @@ def notify_change(settings: Settings, result: Synced, stop: threading.Event) -> 
 
     Raises LiteLLMError when a notification fails; the change is kept nevertheless. Raises Stopped.
     """
-    change: Change | None = None
+    change: Notification | None = None
     if result.change is not None:
         names = {kind: list(getattr(result.change, kind)) for kind in _KINDS}
         change = {"event": "models_changed", "file": result.target, "models": result.models, **names}
@@ -54,7 +54,7 @@ def notify_restored(settings: Settings, config: Path, backup: Path, stop: thread
     _notify(settings, str(config), {"event": "config_restored", "file": str(config), "backup": str(backup)}, stop)
 
 
-def _notify(settings: Settings, target: str, change: Change | None, stop: threading.Event) -> None:
+def _notify(settings: Settings, target: str, change: Notification | None, stop: threading.Event) -> None:
     notifiers = _notifiers(settings, stop)
     if not notifiers:
         return
@@ -152,7 +152,7 @@ def _load_pending(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _merged(old: Change | None, new: Change | None) -> dict[str, Any] | None:
+def _merged(old: Notification | None, new: Notification | None) -> dict[str, Any] | None:
     """Both changes as one: a model added and removed again is dropped, otherwise the latest state counts."""
     if old is None or new is None:
         change = new if new is not None else old

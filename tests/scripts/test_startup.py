@@ -169,7 +169,7 @@ def test_litellm_ends(clone, start, tmp_path):
     fake.chmod(0o755)
     startup = start(LITELLM=str(fake))
     assert startup.process.wait(60) == 7
-    assert "LiteLLM has ended (7)" in startup.text()
+    assert "LiteLLM has exited (7)" in startup.text()
     assert subprocess.run(["pgrep", "-g", str(startup.process.pid)], capture_output=True, check=False).returncode == 1
 
 

@@ -118,10 +118,10 @@ def copy_file(path: Path, content: Snapshot) -> None:
         _rename(temporary, path)
 
 
-def remove_leftovers(path: Path, *, older_than: float = 0.0) -> None:
-    """Delete temporary files of ``path`` and its backups left by a crash and ``older_than`` this many seconds.
+def remove_leftovers(path: Path, *, older_than: float | None = None) -> None:
+    """Delete the temporary files of ``path`` and its backups that a crash left behind, ``older_than`` in seconds.
 
-    Without an age, hold a lock that keeps other writers out.
+    Without an age all of them: only under a lock that keeps other writers out.
     """
     ours = re.compile(rf"\.{re.escape(path.name)}(\.bak-[^/]*)?\.[0-9a-f]{{12}}\.tmp")
     leftovers = []
@@ -129,7 +129,7 @@ def remove_leftovers(path: Path, *, older_than: float = 0.0) -> None:
         leftovers = [path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name)]
     for item in leftovers:
         with contextlib.suppress(OSError):
-            if time.time() - item.stat().st_mtime >= older_than:
+            if older_than is None or time.time() - item.stat().st_mtime > older_than:
                 item.unlink()
 
 

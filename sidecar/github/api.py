@@ -54,7 +54,7 @@ def exchange_token(settings: Settings, token: AccessToken) -> CopilotToken:
     if answer.status == 404 and token.value.reveal().startswith(exchange.OTHER_APPS):
         return CopilotToken(token.value, _default_base(settings), direct=True)
     if answer.status == 404:
-        raise LoginNeeded(f"GitHub does not exchange the access token from {token.source} (404)")
+        raise LoginNeeded(f"GitHub refused the access token from {token.source}: {Refusal.WRONG_KIND.value}")
     raise _refusal(answer, f"the exchange of the access token from {token.source}")
 
 

@@ -18,7 +18,7 @@ UV = """
 PYTEST = """
     case "$*" in
       scripts/*) exec /usr/bin/env python3 "$@" ;;
-      *pytest*) echo "results in $COPILOT_TEST_RESULTS" >>"$NOTES"; [[ "$*" != *"$FAILS"* ]] || exit 3 ;;
+      *pytest*) echo "results in $COPILOT_TEST_RESULTS" >>"$NOTES"; [[ "$*" != *"$FAILS"* ]] || exit "${CODE:-3}" ;;
       *"-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
     esac"""
 
@@ -154,6 +154,17 @@ def test_the_quick_ones_and_all(tree):
     assert pytest_calls(all_parts) == ["-n 4 -m not alone --durations=15", "-m alone --durations=15"]
     for calls in (quick, all_parts):
         assert {"ruff check .", "ruff format --check .", "mypy "} <= set(calls)
+
+
+@pytest.mark.parametrize(
+    ("part", "core", "code"),
+    [("and alone", ["--core"], 0), ("and not alone", ["--core"], 5), ("-m alone", [], 5), ("-m not alone", [], 5)],
+)
+def test_only_the_core_may_have_nothing_that_measures(tree, part, core, code):
+    """No tests at all is pytest's exit code 5, and a failure but for what the core lacks."""
+    tree.run("lock_litellm.sh", "--all")
+    done, _ = tree.run("test.sh", "--litellm", "1.9.0", *core, FAILS=part, CODE="5")
+    assert done.returncode == code
 
 
 def test_a_version_without_a_lock_is_refused(tree):

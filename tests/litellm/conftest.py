@@ -13,7 +13,7 @@ from tests.fakes.github import GitHub
 
 from . import results
 from .proxy import Proxy
-from .results import pytest_configure, record_figure  # noqa: F401  # hooks and fixtures are found by name here
+from .results import record_figure  # noqa: F401  # fixtures are found by name here
 
 HERE = Path(__file__).parent
 

@@ -54,17 +54,8 @@ def run(tmp_path):
             "COPILOT_TEST_LITELLM": str(tmp_path / "litellm"),
             "COPILOT_TEST_RESULTS": str(tmp_path / "results"),
         }
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "tests.litellm.results",
-            "-c",
-            "/dev/null",
-            "test_it.py",
-            *flags,
-        ]
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        command = [sys.executable, "-m", "pytest", "-p", "tests.litellm.results", "test_it.py", *flags]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
         file = tmp_path / "results" / "1.9.0.jsonl"
         return json.loads(file.read_text()) if file.exists() else None, done.stdout + done.stderr

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Runs checks and tests: scripts/test.sh [--all] [--litellm VERSION] [--core] [pytest arguments]
 #
-# Without arguments: all checks, and the tests that need neither engine nor cluster, of LiteLLM what has to hold on every
-# version; three minutes or so. With --all: all checks and all tests, also those that measure under load. Both with the
-# newest LiteLLM of requirements-litellm/versions.txt. With --litellm: tests/litellm on that version (`lock_litellm.sh
-# VERSION` first, if it has no lock yet). With --core: only what has to hold on every version. Each version has an
-# environment of its own, .venv-litellm-VERSION (or COPILOT_TEST_VENV). Needs Python 3.11 or newer with venv; no root.
-# The container tests use the Docker engine that is there and say why they are skipped where there is none; with CI=true
-# that is a failure. Tests run beside one another, in COPILOT_TEST_WORKERS processes, but for those marked `alone`, which
-# come last; pytest arguments that are given here are followed as they stand. Runs of a version as a whole leave in
-# build/compatibility what scripts/compatibility.py makes a page of.
+# Without arguments: all checks, and the tests that need neither engine nor cluster; of LiteLLM what has to hold on every
+# version and does not take long. Three minutes or so on two cores. With --all: all checks and all tests, also those that
+# measure under load. Both with the newest LiteLLM of requirements-litellm/versions.txt. With --litellm: tests/litellm on
+# that version (`lock_litellm.sh VERSION` first, if it has no lock yet). With --core: only what has to hold on every
+# version. Each version has an environment of its own, .venv-litellm-VERSION (or COPILOT_TEST_VENV). Needs Python 3.11 or
+# newer with venv; no root. The container tests use the Docker engine that is there and say why they are skipped where
+# there is none; with CI=true that is a failure. Tests run beside one another, in COPILOT_TEST_WORKERS processes, but for
+# those marked `alone`, which come last; pytest arguments that are given here are followed as they stand. Runs of a
+# version as a whole leave in build/compatibility what scripts/compatibility.py makes a page of.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/_uv.sh
@@ -77,7 +77,7 @@ fi
 workers=${COPILOT_TEST_WORKERS:-$(($(getconf _NPROCESSORS_ONLN) + 1))} # one more, because much of it is waiting
 set -- --durations=15 "$@"
 if [ -n "$checks" ] && [ -z "$all" ]; then
-  exec "$python" -m pytest -n "$workers" -m "(core or not litellm) and not (alone or containers or cluster)" "$@"
+  exec "$python" -m pytest -n "$workers" -m "(core or not litellm) and not (long or alone or containers or cluster)" "$@"
 fi
 export COPILOT_TEST_RESULTS=${COPILOT_TEST_RESULTS:-$PWD/build/compatibility}
 rm -f "$COPILOT_TEST_RESULTS/$version.jsonl"

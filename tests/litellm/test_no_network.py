@@ -29,6 +29,8 @@ from tests.support.waiting import until
 from .proxy import OTHER, OWN, Proxy, Worker
 from .sentinel import Sentinel
 
+pytestmark = pytest.mark.long
+
 P = PROVIDER
 WAYS = ["refuse", "silent", "dns"]
 ITEMS = [

@@ -18,6 +18,8 @@ from .names import RealNames
 from .proxy import Proxy
 from .results import litellm_version
 
+pytestmark = pytest.mark.long
+
 CREDENTIAL = "team"
 PRICED = tiered(tier(300, 1500, 30, cache_write_price=375))
 CATALOG = [

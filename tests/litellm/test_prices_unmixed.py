@@ -28,6 +28,8 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from litellm.llms.github_copilot.authenticator import Authenticator
 
+pytestmark = pytest.mark.long
+
 # LiteLLM before 1.106 would start a device login only to look up a price.
 Authenticator.get_api_key = Authenticator.get_api_base = lambda self: "none"
 

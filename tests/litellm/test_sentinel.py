@@ -18,6 +18,8 @@ from tests.support.waiting import until
 from .proxy import Proxy
 from .sentinel import LOOKUP, Sentinel
 
+pytestmark = pytest.mark.long
+
 P = PROVIDER
 OTHER = {"model_name": "other", "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": "hello"}}
 

@@ -149,7 +149,7 @@ def test_the_quick_ones_and_all(tree):
         (tree.home / "scripts" / check).write_text("")
     quick, all_parts = tree.run("test.sh")[1], tree.run("test.sh", "--all")[1]
     (call,) = pytest_calls(quick)
-    assert call == "-n 4 -m (core or not litellm) and not (alone or containers or cluster) --durations=15"
+    assert call == "-n 4 -m (core or not litellm) and not (long or alone or containers or cluster) --durations=15"
     assert "results in " in quick
     assert pytest_calls(all_parts) == ["-n 4 -m not alone --durations=15", "-m alone --durations=15"]
     for calls in (quick, all_parts):

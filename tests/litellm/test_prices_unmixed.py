@@ -22,13 +22,13 @@ from .proxy import Proxy
 from .results import litellm_python, litellm_version
 from .test_rendering import price_of
 
+pytestmark = pytest.mark.long
+
 KNOWN_IDS = """
 import json, os
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from litellm.llms.github_copilot.authenticator import Authenticator
-
-pytestmark = pytest.mark.long
 
 # LiteLLM before 1.106 would start a device login only to look up a price.
 Authenticator.get_api_key = Authenticator.get_api_base = lambda self: "none"

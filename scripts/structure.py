@@ -101,26 +101,24 @@ def modules(root: Path) -> dict[str, Module]:
 
 def picture(found: dict[str, Module]) -> dict[str, int]:
     """The counts; a room is a wing as a whole, or a module that is in none."""
-    rooms = {
-        name.split(".")[0]: Module(name, ast.Module([], []), set()) for name in found if name not in ("__init__", "")
-    }
-    for name, module in found.items():
-        if name in ("__init__", ""):
-            continue
-        own = name.split(".")[0]
-        rooms[own].imports |= {other.split(".")[0] for other in module.imports} - {own}
+    imports = {name: module.imports for name, module in found.items()}
+    rooms: dict[str, set[str]] = {}
+    for name, others in imports.items():
+        if name != "__init__":
+            own = name.split(".")[0]
+            rooms[own] = rooms.get(own, set()) | {other.split(".")[0] for other in others} - {own}
     return {
         "files": len(found),
         "folders": len({name.rpartition(".")[0] for name in found if "." in name}) + 1,
         "rooms (wings and single modules)": len(rooms),
-        "arrows between rooms": sum(len(room.imports) for room in rooms.values()),
+        "arrows between rooms": sum(map(len, rooms.values())),
         "longest chain of rooms": max(_depth(rooms, name) for name in rooms),
-        "longest chain of modules": max(_depth(found, name) for name in found),
+        "longest chain of modules": max(_depth(imports, name) for name in imports),
     }
 
 
-def _depth(found: dict[str, Module], name: str) -> int:
-    return 1 + max((_depth(found, other) for other in found[name].imports), default=0)
+def _depth(imports: dict[str, set[str]], name: str) -> int:
+    return 1 + max((_depth(imports, other) for other in imports[name]), default=0)
 
 
 def broken_rules(found: dict[str, Module]) -> list[str]:

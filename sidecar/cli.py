@@ -51,8 +51,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             log.error("%s", error, extra={"hint": error.hint, "error": type(error).__name__})
         else:
             print(f"{arguments.command}: {printable(error, 2000)}", file=sys.stderr)
-            if error.hint:
-                print(f"  {error.hint}", file=sys.stderr)
+            print(f"  {error.hint}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         raise  # the reader has closed the pipe: not a bug

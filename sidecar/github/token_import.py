@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ def import_token(
         for text in tokens_in(_read(path), settings):
             token = AccessToken(Secret(text), str(path))
             try:
-                answer = retrying(lambda token=token: exchange_token(settings, token), stop)  # type: ignore[misc]
+                answer = retrying(partial(exchange_token, settings, token), stop)
             except LoginNeeded as error:
                 refused.append(f"{token.value.masked()} in {path}: {error}")
                 continue

@@ -34,8 +34,9 @@ def install_hook(directory: Path) -> Path:
         raise SidecarError(f"{PACKAGE} is missing from this installation", hint="Install the package again.")
     target = directory / PACKAGE
     with storage_errors(target, "written"):
-        if _contents(target) != _contents(SOURCE):
-            _replace(target, _contents(SOURCE))
+        contents = _contents(SOURCE)
+        if _contents(target) != contents:
+            _replace(target, contents)
         # The single file that 0.1.0 installed. Python prefers the package, but the file would confuse people.
         target.with_suffix(".py").unlink(missing_ok=True)
     return target

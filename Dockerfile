@@ -22,7 +22,8 @@ LABEL org.opencontainers.image.title="litellm-copilot-model-sync" \
       org.opencontainers.image.revision="${REVISION}"
 # A new named volume inherits owner and mode from these directories. 10001 is an arbitrary user. If another user
 # puts a token here (0600), they can still reach it, but cannot list the directory.
-RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared
+RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared \
+ && install -d -o 10001 -g 10001 -m 0700 /keys
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \

@@ -11,6 +11,7 @@ umask 077
 if [ "$(id -u)" -eq 0 ]; then
   tokens=${GITHUB_COPILOT_TOKEN_DIR:-/github_auth}
   shared=$(dirname "${COPILOT_MODELS_FILE:-/shared/copilot_models.yaml}")
+  key=${LITELLM_MASTER_KEY_FILE:-}
   token=$tokens/${GITHUB_COPILOT_ACCESS_TOKEN_FILE:-access-token}
   [ -e "$token" ] || token=$tokens/github_token.json
   [ -e "$token" ] || token=$tokens
@@ -20,23 +21,24 @@ if [ "$(id -u)" -eq 0 ]; then
   fi
   owner=$(stat -L -c %u "$token")
   group=$(stat -L -c %g "$token")
-  # The models file is replaced by a rename, which only needs ownership of the directory.
-  if [ -d "$shared" ] && [ -w "$shared" ]; then
-    chown "$owner:$group" "$shared"
-  fi
+  # Both are written by renaming a file, which only needs ownership of the directory. The key stays readable if the
+  # token's owner changes. Whatever is mounted read-only is left alone; if it is needed, the program says so.
+  for path in "$shared" ${key:+"$(dirname "$key")" "$key"}; do
+    if [ -e "$path" ]; then chown -h "$owner:$group" "$path" 2>/dev/null || true; fi
+  done
   # shellcheck disable=SC2086  # lists of options
   {
     become="setpriv --reuid=$owner --regid=$group --clear-groups"
     rights='--inh-caps=-all --bounding-set=-all'
-    closed=false
+    kept=''
     for file in "$token" "${COPILOT_ALIASES_FILE:-}" "${COPILOT_OVERRIDES_FILE:-}"; do
-      if [ -e "$file" ] && ! $become $rights test -r "$file"; then closed=true; fi
+      if [ -e "$file" ] && ! $become $rights test -r "$file"; then kept=dac_read_search; fi
     done
-    if [ "${1:-}" = login ] && ! $become $rights test -w "$tokens"; then closed=true; fi
-    # For a token in another user's private directory, or a clone made with umask 077, this one capability
-    # is kept: to read them, and for the login to replace the token.
-    if $closed; then
-      rights='--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override --bounding-set=-all,+dac_override'
+    if [ "${1:-}" = login ] && { [ -n "$kept" ] || ! $become $rights test -w "$tokens"; }; then kept=dac_override; fi
+    # For a file in another user's private directory, or a clone made with umask 077, one capability is kept: to read
+    # them, and in the one-shot login, which alone has the directory writable, to replace the token.
+    if [ -n "$kept" ]; then
+      rights="--inh-caps=-all,+$kept --ambient-caps=-all,+$kept --bounding-set=-all,+$kept"
     fi
     exec $become $rights -- /venv/bin/python -m sidecar "$@"
   }

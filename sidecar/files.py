@@ -98,6 +98,17 @@ def replace_file(path: Path, data: bytes, *, mode: int) -> None:
         _rename(temporary, path)
 
 
+def create_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Make a file with ``data`` and permission bits ``mode``, unless ``path`` exists. Raises StorageError."""
+    with (
+        _written_beside(path, data, mode, None) as temporary,
+        storage_errors(path, "created"),
+        contextlib.suppress(FileExistsError),
+    ):
+        os.link(temporary, path)
+    sync_directory(path.parent)
+
+
 def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like: Snapshot | None = None) -> bool:
     """Make ``path`` contain ``data`` if it is still as in ``before`` (None: missing); False if it is not.
 

@@ -206,6 +206,12 @@ class Settings:
     )
     litellm_url = Setting("LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
     litellm_key = optional("LITELLM_MASTER_KEY", SECRET, "LiteLLM's key, for `doctor`.", private=True)
+    litellm_key_file = optional(
+        "LITELLM_MASTER_KEY_FILE",
+        PATH,
+        "File with LiteLLM's key, where LITELLM_MASTER_KEY is not set: `run` makes it, with a new key, if it does not "
+        "exist, and the hook gives the key to LiteLLM. `/keys/master-key` in the compose file.",
+    )
     include = Setting(
         "COPILOT_MODELS_INCLUDE", PATTERNS, "", "Only models whose id matches one of these patterns; all if not set."
     )

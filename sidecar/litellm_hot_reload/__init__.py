@@ -5,7 +5,8 @@
 LiteLLM awaits ``start`` in each worker before loading its configuration. The modules, from the bottom up:
 
 ``exchange``     pure rules: tokens, addresses, GitHub's answers, times    } the sidecar uses these
-``managed``      pure: which entries of LiteLLM's list are ours            } two as well
+``managed``      pure: which entries of LiteLLM's list are ours            } three as well
+``master_key``   LiteLLM's master key from a file                          }
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock next to it
 ``exchange_client``  one request to GitHub, with a bounded wait
 ``keeper``       a thread that renews the Copilot token before it expires, and when Copilot refuses it
@@ -15,16 +16,21 @@ LiteLLM awaits ``start`` in each worker before loading its configuration. The mo
 ``startup``      puts them together
 
 It only needs the standard library and what LiteLLM ships, and nothing else from this project. It must never harm
-LiteLLM: whatever the files contain and whatever fails, the proxy keeps serving what it served before.
+LiteLLM: whatever the files contain and whatever fails, the proxy keeps serving what it served before. One thing does
+keep LiteLLM from starting: a master key that is meant to be there and cannot be read.
 """
 
 import logging
+import os
 
 
 async def start() -> None:
-    """Start following in this worker. Never raises, because LiteLLM would then not start."""
+    """Start following in this worker. Only raises NoMasterKey, which keeps LiteLLM from starting open to everyone."""
+    # Imported here because the sidecar, which has no LiteLLM, imports this package's pure modules.
+    from . import master_key
+
+    master_key.provide(os.environ)
     try:
-        # Imported here because the sidecar, which has no LiteLLM, imports this package's pure modules.
         from . import startup
 
         await startup.start()

@@ -8,6 +8,7 @@ from typing import Any
 from sidecar.errors import LiteLLMError, UpstreamError
 from sidecar.http_client import Answer, send
 from sidecar.litellm_hot_reload.managed import id_of, is_managed
+from sidecar.litellm_proxy.master_key import master_key
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -30,7 +31,8 @@ def check_in_sync(settings: Settings, entries: Mapping[str, Any]) -> str:
     """Check that the managed entries LiteLLM serves are exactly ``entries`` (by id). Raises LiteLLMError."""
     answer = _get(settings, "/model/info", with_key=True)
     if answer.status in {401, 403}:
-        what = "the key in LITELLM_MASTER_KEY" if settings.litellm_key else "a request without a key"
+        source = "LITELLM_MASTER_KEY" if settings.litellm_key else settings.litellm_key_file
+        what = f"the key in {source}" if source else "a request without a key"
         raise LiteLLMError(
             f"LiteLLM refuses {what}", hint="Set LITELLM_MASTER_KEY to the value that LiteLLM was started with."
         )
@@ -98,13 +100,13 @@ def _list(names: list[str]) -> str:
 
 
 def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
-    key = settings.litellm_key
+    key = master_key(settings) if with_key else None
     try:
         return send(
             "GET",
             settings.litellm_url + path,
             headers={"user-agent": "copilot-model-sync"},
-            authorization=("Bearer", key) if key and with_key else None,
+            authorization=("Bearer", key) if key else None,
         )
     except UpstreamError as error:
         raise LiteLLMError(

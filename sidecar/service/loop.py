@@ -16,6 +16,7 @@ from collections.abc import Callable
 from sidecar.errors import LiteLLMError, LoginNeeded, SidecarError, Stopped, StorageError, Unreachable, UpstreamError
 from sidecar.github.access_token import find_access_token
 from sidecar.litellm_proxy.hook_package import install_hook
+from sidecar.litellm_proxy.master_key import prepare_key
 from sidecar.litellm_proxy.notify import notify_change
 from sidecar.service.health import Status
 from sidecar.service.sync import run_once
@@ -37,8 +38,9 @@ SYNC_TIMEOUT = 300.0
 
 
 def run(settings: Settings, stop: threading.Event, status: Status) -> None:
-    """Serve until ``stop`` is set. Raises StorageError when the shared volume is not writable at startup."""
+    """Serve until ``stop`` is set. Raises StorageError if the shared volume or the key file is unusable at startup."""
     status.beat(SYNC_TIMEOUT)
+    prepare_key(settings)
     prepare(settings)
     status.ready = settings.config_file is None or settings.config_file.exists()
     if settings.interval == 0 and not settings.sync_on_startup:

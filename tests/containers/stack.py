@@ -30,6 +30,8 @@ OURS = ("login", "copilot-sync", "litellm")
 MODEL = "github_copilot/claude-sonnet-4.6"
 CONFINED = {"NoNewPrivs": "1", **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)}
 """What /proc/1/status says of a process that can get no rights whatever it does."""
+READS_ALL = {**CONFINED, **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), f"{1 << 2:016x}")}
+"""The same of one that can read every file and search every directory, and nothing else: CAP_DAC_READ_SEARCH."""
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose erases lines even with --ansi never
 _SETTINGS = re.compile(r"(\w*COPILOT|LITELLM|SYNC|DEMO|COMPOSE)_|HTTPS?_PROXY|NO_PROXY|GITHUB_TOKEN", re.IGNORECASE)
 
@@ -88,8 +90,10 @@ class Stack:
     def __init__(self, home: Path, *, token: str | None = None, clone: Path = ROOT, **variables: str) -> None:
         self.home, self.token, self.clone = home, token, clone
         self.project = f"copilot-test-{secrets.token_hex(4)}"
-        self.port, self.control_port, self.health_port = free_port(), free_port(), free_port()
+        self.port = int(variables.get("LITELLM_PORT") or free_port())
+        self.control_port, self.health_port = free_port(), free_port()
         self.variables = {"LITELLM_PORT": str(self.port), **variables}
+        self._made_key = ""
         self.control = Control(f"http://127.0.0.1:{self.control_port}")
         self.url = f"http://127.0.0.1:{self.port}"
         self._attached: subprocess.Popen[bytes] | None = None
@@ -128,6 +132,7 @@ class Stack:
                 "volumes": [
                     f"{self.variables.get('GITHUB_COPILOT_AUTH', 'github_auth')}:/github_auth",
                     "shared:/shared",
+                    "keys:/keys",
                 ],
             },
         }
@@ -135,14 +140,16 @@ class Stack:
 
     # Compose
 
+    def files(self) -> list[Path]:
+        return [self.clone / "docker-compose.yml", self.clone / "docker-compose.demo.yml", self._override]
+
     def command_line(self, *words: str) -> list[str]:
-        files = [self.clone / "docker-compose.yml", self.clone / "docker-compose.demo.yml", self._override]
         return [
             *("docker", "compose", "--ansi", "never", "--project-name", self.project),
             *(
                 "--env-file",
                 str(self._no_env_file),
-                *(word for file in files for word in ("--file", str(file))),
+                *(word for file in self.files() for word in ("--file", str(file))),
                 *words,
             ),
         ]
@@ -256,22 +263,38 @@ class Stack:
 
     # What clients see
 
-    def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        return requests.request(method, self.url + path, timeout=kwargs.pop("timeout", 30), **kwargs)
+    @property
+    def key(self) -> str:
+        """LiteLLM's master key: the one that was given, or the one that the sidecar has made."""
+        if given := self.variables.get("LITELLM_MASTER_KEY"):
+            return given
+        self._made_key = self._made_key or self.made_key()
+        return self._made_key
+
+    def made_key(self) -> str:
+        """The key as README says to get it."""
+        return self.compose("exec", "-T", "copilot-sync", "cat", "/keys/master-key", only_stdout=True).strip()
+
+    def request(
+        self, method: str, path: str, *, key: bool = True, headers: dict[str, str] | None = None, **kwargs: Any
+    ) -> requests.Response:
+        """A request with the master key, unless ``key`` is false."""
+        sent = {**({"Authorization": f"Bearer {self.key}"} if key else {}), **(headers or {})}
+        return requests.request(method, self.url + path, headers=sent, timeout=kwargs.pop("timeout", 30), **kwargs)
 
     def alive(self) -> bool:
         try:
-            return self.request("GET", "/health/liveliness", timeout=2).status_code == 200
+            return self.request("GET", "/health/liveliness", key=False, timeout=2).status_code == 200
         except requests.RequestException:
             return False
 
     def wait_alive(self, seconds: float = 90) -> None:
         until(self.alive, seconds, "LiteLLM is up", every=0.1)
 
-    def models(self, **headers: str) -> set[str]:
+    def models(self) -> set[str]:
         """What ``/v1/models`` lists; nothing while LiteLLM does not answer."""
         try:
-            return {item["id"] for item in self.request("GET", "/v1/models", headers=headers).json()["data"]}
+            return {item["id"] for item in self.request("GET", "/v1/models").json()["data"]}
         except (requests.RequestException, KeyError):
             return set()
 
@@ -284,15 +307,11 @@ class Stack:
         text = self.exec("copilot-sync", "cat", "/shared/copilot_models.yaml")
         return set(re.findall(r"^\s*-?\s*model_name: [\"']?([^\s\"']+)", text, re.MULTILINE))
 
-    def wait_served(self, seconds: float, **headers: str) -> set[str]:
+    def wait_served(self, seconds: float) -> set[str]:
         """Wait until LiteLLM lists models, and all those that are published; returns them."""
-        names = until(lambda: self.models(**headers), seconds, "LiteLLM lists models")
+        until(self.models, seconds, "LiteLLM lists models")
         wanted = self.published()
-        return wanted if names == wanted else self._wait_same(seconds, headers)
-
-    def _wait_same(self, seconds: float, headers: dict[str, str]) -> set[str]:
-        wanted = self.published()
-        until(lambda: self.models(**headers) == wanted, seconds, f"LiteLLM lists {sorted(wanted)}")
+        until(lambda: self.models() == wanted, seconds, f"LiteLLM lists {sorted(wanted)}")
         return wanted
 
     def metric(self, name: str) -> float:

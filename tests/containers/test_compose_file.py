@@ -66,6 +66,30 @@ def test_every_container_is_closed(services: dict[str, Any], name: str) -> None:
     assert all("docker.sock" not in str(volume) for volume in service["volumes"])
 
 
+def test_the_rights_of_each_container(nothing: Path) -> None:
+    """Nobody but the one-shot login may write what is not theirs; LiteLLM and the stand-in may only read it."""
+    demo = config(nothing, "docker-compose.yml", "docker-compose.demo.yml")["services"]
+    become = {"SETGID", "SETPCAP", "SETUID"}
+    assert {name: set(service["cap_add"]) for name, service in demo.items()} == {
+        "github": {"DAC_READ_SEARCH"},
+        "login": {"DAC_OVERRIDE", *become},
+        "copilot-sync": {"CHOWN", "DAC_READ_SEARCH", *become},
+        "litellm": {"DAC_READ_SEARCH"},
+    }
+
+
+def test_litellm_has_a_key_with_nothing_set(services: dict[str, Any]) -> None:
+    """Sidecar and LiteLLM are pointed to one file for it; no key, and no leave to do without, is in their variables."""
+    for name in ("copilot-sync", "litellm"):
+        environment = {key: value for key, value in services[name]["environment"].items() if "MASTER_KEY" in key}
+        assert {key: value for key, value in environment.items() if value is not None} == {
+            "LITELLM_MASTER_KEY_FILE": "/keys/master-key"
+        }
+    assert not any("MASTER_KEY" in key for key in services["login"]["environment"])
+    volumes = {name: {v["target"] for v in services[name]["volumes"]} for name in OURS}
+    assert {name for name, targets in volumes.items() if "/keys" in targets} == {"copilot-sync", "litellm"}
+
+
 def test_our_containers_have_a_read_only_root(services: dict[str, Any]) -> None:
     """The containers of our image have a read-only root file system and a bound on processes."""
     for name in ("login", "copilot-sync"):
@@ -74,14 +98,14 @@ def test_our_containers_have_a_read_only_root(services: dict[str, Any]) -> None:
 
 
 def test_only_the_login_may_write_the_token(services: dict[str, Any]) -> None:
-    """The token directory is read-only but for `login`; the shared volume but for the sidecar."""
+    """The token directory is read-only but for `login`; the shared volume and LiteLLM's key but for the sidecar."""
     writable = {
         (name, volume["target"])
         for name, service in services.items()
         for volume in service["volumes"]
         if not volume.get("read_only")
     }
-    assert writable == {("login", "/github_auth"), ("copilot-sync", "/shared")}
+    assert writable == {("login", "/github_auth"), ("copilot-sync", "/shared"), ("copilot-sync", "/keys")}
 
 
 def test_the_services_are_checked(services: dict[str, Any]) -> None:
@@ -115,9 +139,8 @@ def test_the_example_shows_the_defaults(nothing: Path, tmp_path: Path) -> None:
     """With every line of .env.example uncommented as it is, Compose makes the same of the file."""
     everything = tmp_path / "all.env"
     # These two have no value that means the same as none.
-    lines = (
-        f"{name}={value}\n" for name, value in SETTINGS.items() if name not in {"LITELLM_BIND", "LITELLM_MASTER_KEY"}
-    )
+    no_default = {"LITELLM_MASTER_KEY", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"}
+    lines = (f"{name}={value}\n" for name, value in SETTINGS.items() if name not in no_default)
     everything.write_text("".join(lines))
     assert config(everything) == config(nothing)
 

@@ -138,7 +138,7 @@ def _serve(settings: Settings) -> int:
         code = run_until_signalled(lambda stop: run(settings, stop, status))
     finally:
         if server:
-            server.server_close()
+            server.close()
     log.info("stopped")
     return 0 if code in {130, 143} else code
 

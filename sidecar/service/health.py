@@ -7,15 +7,23 @@ not be taken out of service for that.
 
 from __future__ import annotations
 
+import re
+import selectors
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http import HTTPStatus
 
 from sidecar.errors import UpstreamError, UsageError
 from sidecar.http_client import send
 from sidecar.text import printable
+
+DEADLINE = 5.0
+"""Seconds that a client has for all of it: its request, and taking the answer."""
+MAX_CONNECTIONS = 64
+MAX_REQUEST = 4096
+"""Bytes of request line and headers."""
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 class Status:
@@ -69,54 +77,140 @@ class Status:
             )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+class _Connection:
+    """A client: what it has sent so far, and what is still to be sent to it."""
 
-    def server_bind(self) -> None:
-        """Bind for IPv4 and IPv6, without the base class's reverse DNS lookup, which is slow offline."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        TCPServer.server_bind(self)
+    def __init__(self, peer: socket.socket) -> None:
+        self.peer, self.until = peer, time.monotonic() + DEADLINE
+        self.received, self.answer = b"", b""
 
 
-def serve(port: int, status: Status) -> ThreadingHTTPServer:
+class HealthServer:
+    """Answers from one thread, which waits for no client. Raises OSError when the port is in use.
+
+    A client is answered as soon as its request is complete, and dropped at its deadline, however it spends that time.
+    If there are too many, the one that has been there longest goes: a probe sends its request at once, so whoever
+    holds connections open keeps no probe from its answer.
+    """
+
+    def __init__(self, port: int, status: Status) -> None:
+        self._status = status
+        dual = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dual else socket.AF_INET
+        self._listener = socket.create_server(("", port), family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=dual)
+        self._listener.setblocking(False)
+        self._stop, self._stopped = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._stopped, selectors.EVENT_READ)
+        self._connections: dict[socket.socket, _Connection] = {}  # in the order of their deadlines
+        self._thread = threading.Thread(target=self._serve, name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and free the port."""
+        self._stop.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            first = next(iter(self._connections.values()), None)
+            ready = self._selector.select(max(0.0, first.until - time.monotonic()) if first else None)
+            for key, _ in ready:
+                if key.fileobj is self._stopped:
+                    self._end()
+                    return
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.data.peer in self._connections:  # an earlier event may have dropped it
+                    self._proceed(key.data)
+            now = time.monotonic()
+            for connection in [item for item in self._connections.values() if item.until <= now]:
+                self._drop(connection)
+
+    def _end(self) -> None:
+        self._selector.close()
+        for one in (*self._connections, self._listener, self._stopped):
+            one.close()
+
+    def _accept(self) -> None:
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:  # the client has gone again
+            return
+        peer.setblocking(False)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._drop(next(iter(self._connections.values())))
+        connection = self._connections[peer] = _Connection(peer)
+        self._selector.register(peer, selectors.EVENT_READ, connection)
+        self._proceed(connection)
+
+    def _proceed(self, connection: _Connection) -> None:
+        """Receive, then answer, as far as that goes without waiting."""
+        try:
+            if not connection.answer:
+                received = connection.peer.recv(MAX_REQUEST)
+                connection.received += received
+                if not received or len(connection.received) > MAX_REQUEST:
+                    self._drop(connection)
+                    return
+                if not _END_OF_HEADERS.search(connection.received):
+                    return
+                connection.answer = _respond(connection.received, self._status)
+                self._selector.modify(connection.peer, selectors.EVENT_WRITE, connection)
+            connection.answer = connection.answer[connection.peer.send(connection.answer) :]
+            if not connection.answer:
+                self._drop(connection)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        del self._connections[connection.peer]
+        self._selector.unregister(connection.peer)
+        connection.peer.close()
+
+
+def _respond(request: bytes, status: Status) -> bytes:
+    """The whole answer to a whole request."""
+    match request.partition(b"\n")[0].rstrip(b"\r").split(b" "):
+        case [b"GET", path, version] if version.startswith(b"HTTP/1."):
+            code, text = _answer(path, status)
+        case [_, _, version] if version.startswith(b"HTTP/1."):
+            code, text = HTTPStatus.NOT_IMPLEMENTED, "only GET\n"
+        case _:
+            code, text = HTTPStatus.BAD_REQUEST, "not HTTP\n"
+    headers = (
+        f"HTTP/1.0 {code.value} {code.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    )
+    return (headers + text).encode("ascii")
+
+
+def _answer(path: bytes, status: Status) -> tuple[HTTPStatus, str]:
+    def either(good: bool, yes: str, no: str) -> tuple[HTTPStatus, str]:
+        return (HTTPStatus.OK, yes) if good else (HTTPStatus.SERVICE_UNAVAILABLE, no)
+
+    match path:
+        case b"/livez":
+            return either(status.alive(), "alive\n", "the loop is stuck\n")
+        case b"/readyz":
+            return either(status.ready, "ready\n", "nothing published yet\n")
+        case b"/metrics":
+            return HTTPStatus.OK, status.metrics()
+    return HTTPStatus.NOT_FOUND, "not found; use /livez, /readyz or /metrics\n"
+
+
+def serve(port: int, status: Status) -> HealthServer:
     """Serve health requests on ``port`` from a separate thread. Raises UsageError when the port is in use."""
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 5
-
-        def do_GET(self) -> None:
-            match self.path:
-                case "/livez":
-                    self._answer(200 if status.alive() else 503, "alive\n" if status.alive() else "the loop is stuck\n")
-                case "/readyz":
-                    self._answer(200 if status.ready else 503, "ready\n" if status.ready else "nothing published yet\n")
-                case "/metrics":
-                    self._answer(200, status.metrics())
-                case _:
-                    self._answer(404, "not found; use /livez, /readyz or /metrics\n")
-
-        def _answer(self, code: int, text: str) -> None:
-            body = text.encode("utf-8")
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Log nothing: probes arrive every few seconds."""
-
     try:
-        server = _Server(("", port), Handler)
+        return HealthServer(port, status)
     except OSError as error:
         raise UsageError(
             f"COPILOT_HEALTH_PORT={port}: {error.strerror}",
             hint="Choose a free port, or 0 to disable the health server.",
         ) from error
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    return server
 
 
 def check(port: int) -> str | None:

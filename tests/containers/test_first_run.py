@@ -113,7 +113,7 @@ def test_the_models_are_those_of_the_catalog(first: FirstRun) -> None:
 
 
 def test_no_secret_can_be_seen_anywhere(first: FirstRun) -> None:
-    """Neither token nor the master key is in a log, in a container's configuration, in a process's arguments or on the shared volume."""
+    """Neither token nor the master key is in a log, a container's configuration, an argument or the shared volume."""
     stack = first.stack
     tokens = {stack.exec("copilot-sync", "cat", "/github_auth/access-token").strip(), stack.made_key()}
     for request in stack.control.requests:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -11,6 +14,7 @@ import pytest
 import requests
 
 from sidecar.errors import UsageError
+from sidecar.service import health
 from sidecar.service.health import Status, check, serve
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -23,23 +27,13 @@ def status():
     return Status()
 
 
-def close(server):
-    """End a server, which takes it half a second, in its own time."""
-
-    def end():
-        server.shutdown()
-        server.server_close()
-
-    threading.Thread(target=end).start()
-
-
 @pytest.fixture
 def port(status):
     """The port of a health server for ``status``."""
     port = free_port()
     server = serve(port, status)
     yield port
-    close(server)
+    server.close()
 
 
 def code(port, path):
@@ -150,7 +144,7 @@ def test_does_not_wait_for_names(status, monkeypatch):
     try:
         assert code(port, "/readyz") == 503
     finally:
-        close(server)
+        server.close()
 
 
 def test_counting_from_threads(status):
@@ -182,3 +176,161 @@ def test_both_address_families(status, port):
     status.beat(60)
     for host in ("127.0.0.1", "[::1]"):
         assert requests.get(f"http://{host}:{port}/livez", timeout=60).status_code == 200
+
+
+def trickling(port, count, request=b"GET /livez HTTP/1.1\r\nHost: x\r\n"):
+    """``count`` clients that have sent part of a request and hold the connection."""
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
+        client.sendall(request)
+        clients.append(client)
+    return clients
+
+
+def descriptors(service):
+    return len(os.listdir(f"/proc/{service.popen.pid}/fd"))
+
+
+def probe_times(port, count=20):
+    """The seconds that probes take, each of which has to be answered."""
+    seconds = []
+    for _ in range(count):
+        began = time.monotonic()
+        assert code(port, "/livez") == 200
+        seconds.append(time.monotonic() - began)
+    return seconds
+
+
+@pytest.fixture
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_trickling_clients_starve_no_probe(bench, many_descriptors):
+    """With 1,020 connections that each send a byte now and then, `/livez` answers; in the end nothing is left of them.
+
+    The service is a process of its own, with the 1,024 descriptors that most systems give.
+    """
+    service = bench.start("run")
+    resource.prlimit(service.popen.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+    until(lambda: bench.ask("/livez"), what="the service answers")
+    before, threads = descriptors(service), thread_count(service)
+    quiet = probe_times(bench.port)
+
+    stop, sent = threading.Event(), []
+
+    def trickle(clients):
+        while not stop.is_set():
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.send(b"x")
+                    sent.append(1)
+
+    clients = trickling(bench.port, 1020)
+    thread = threading.Thread(target=trickle, args=(clients,))
+    thread.start()
+    try:
+        until(lambda: len(sent) > 0, what="bytes")
+        under_attack = probe_times(bench.port)
+        held, busy = descriptors(service) - before, thread_count(service) - threads
+    finally:
+        stop.set()
+        thread.join()
+    print(
+        f"slowest probe: quiet {max(quiet) * 1000:.1f} ms, under attack {max(under_attack) * 1000:.1f} ms, held {held}"
+    )
+    # A probe that had to wait for a client to be timed out would take the clients' deadline.
+    assert sorted(under_attack)[10] < health.DEADLINE / 2
+    assert held <= health.MAX_CONNECTIONS + 1 and busy == 0
+    assert bench.run("healthcheck").code == 0
+    until(lambda: descriptors(service) <= before, what="the descriptors are free again, though nobody has closed")
+    for client in clients:
+        client.close()
+
+
+def thread_count(service):
+    return len(os.listdir(f"/proc/{service.popen.pid}/task"))
+
+
+@pytest.mark.parametrize("sends", [b"", b"G", b"GET /livez HTTP/1.1\r\nA: b\r\n"])
+def test_one_deadline_for_the_whole_request(port, monkeypatch, sends):
+    """A client that sends a byte whenever the server might lose patience is dropped at its deadline all the same."""
+    monkeypatch.setattr(health, "DEADLINE", 0.5)
+    (client,) = trickling(port, 1, sends)
+    client.settimeout(0.02)
+
+    def dropped():
+        try:
+            client.send(b"x")
+            return client.recv(100) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+    until(dropped, what="it is dropped")
+    client.close()
+
+
+def test_a_client_that_takes_no_answer_is_dropped(port, status, monkeypatch):
+    """The deadline is also for the answer: a client that reads nothing holds nothing."""
+    monkeypatch.setattr(health, "DEADLINE", 0.5)
+    monkeypatch.setattr(status, "metrics", lambda: "x" * (64 << 20))
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert code(port, "/readyz") == 503, "others are answered meanwhile"
+        # Only the server's end can cause a reset: all that it had for the client is thrown away.
+        until(lambda: client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or _is_closed(client), what="dropped")
+
+
+def _is_closed(client):
+    try:
+        client.send(b"x")
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"GET /" + b"x" * 5000, b""),
+        (b"GET /livez HTTP/1.1\r\n" + b"A: b\r\n" * 1000 + b"\r\n", b""),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"HTTP/1.0 400"),
+        (b"GET /livez\r\n\r\n", b"HTTP/1.0 400"),
+        (b"GET  /livez HTTP/1.1\r\n\r\n", b"HTTP/1.0 400"),
+        (b"\r\n\r\n", b"HTTP/1.0 400"),
+        (b"GET /\xff\x00 HTTP/1.1\r\n\r\n", b"HTTP/1.0 404"),
+        (b"DELETE /livez HTTP/1.1\n\n", b"HTTP/1.0 501"),
+        (b"GET /readyz HTTP/1.1\n\n", b"HTTP/1.0 503"),
+    ],
+)
+def test_what_is_no_request_does_no_harm(port, sent, answer):
+    """Too much is not answered at all, nonsense with an error; afterwards the server answers as before."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        with contextlib.suppress(OSError):
+            client.sendall(sent)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            received = client.recv(4096)
+    assert received.startswith(answer) and bool(received) == bool(answer)
+    assert code(port, "/readyz") == 503
+
+
+def test_a_closed_server_frees_its_port(status):
+    """Nothing is left of it: no thread, no descriptor, and the port can be had again."""
+    port, before = free_port(), len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        server = serve(port, status)
+        clients = trickling(port, 3)
+        server.close()
+        for client in clients:
+            client.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert "health" not in {thread.name for thread in threading.enumerate()}

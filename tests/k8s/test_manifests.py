@@ -156,6 +156,40 @@ def test_selectors_meet_the_pods_they_mean(variant: str, built: dict[str, str]) 
         assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
 
 
+DNS: Object = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def _tcp(*ports: int) -> Object:
+    return {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_network_policies_admit_what_is_needed_and_no_more(variant: str, built: dict[str, str]) -> None:
+    """Clients reach LiteLLM, nobody the health port; DNS, 443 and, for the job, the API server may be called."""
+    items = objects(built[variant])
+    policies = {item["metadata"]["name"]: item["spec"] for item in items if item["kind"] == "NetworkPolicy"}
+    clients = [{"podSelector": {}}, {"namespaceSelector": {"matchLabels": {"litellm-copilot/clients": "true"}}}]
+    expected: Object = {"litellm": ([{"from": clients, **_tcp(4000)}], [DNS, _tcp(443)])}
+    if variant in CRONJOBS:
+        expected["copilot-sync"] = ([], [DNS, _tcp(443, 6443) if variant == "cronjob" else _tcp(443)])
+    assert {name: (spec.get("ingress", []), spec["egress"]) for name, spec in policies.items()} == expected
+    for template in [template for item in items if (template := pod_template(item))]:
+        labels = template["metadata"]["labels"].items()
+        (policy,) = [spec for spec in policies.values() if spec["podSelector"]["matchLabels"].items() <= labels]
+        assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_litellm_does_not_start_without_a_master_key(variant: str, built: dict[str, str]) -> None:
+    """The Secret and its LITELLM_MASTER_KEY have to be there, and nothing gives leave to do without."""
+    spec = pod_template(find(objects(built[variant]), "Deployment", "litellm"))["spec"]  # type: ignore[index]
+    (litellm,) = [container for container in containers(spec) if container["name"] == "litellm"]
+    (key,) = [item for item in litellm["env"] if item["name"] == "LITELLM_MASTER_KEY"]
+    assert key["valueFrom"] == {"secretKeyRef": {"name": "litellm", "key": "LITELLM_MASTER_KEY"}}
+    assert {"secretRef": {"name": "litellm"}} in litellm["envFrom"]
+    assert "PERMIT_WEAK_OR_UNSET" not in built[variant]
+
+
 def test_native_sidecar_starts_before_litellm(built: dict[str, str]) -> None:
     """The native sidecar goes first, holds LiteLLM back until it is ready once, and never after that."""
     spec = pod_template(find(objects(built["sidecar"]), "Deployment", "litellm"))["spec"]  # type: ignore[index]
@@ -237,6 +271,8 @@ def test_every_documented_patch_takes_effect(built: dict[str, str]) -> None:
     assert all(item["defaultMode"] == 0o440 and item["optional"] for item in secrets)
     assert find(items, "Ingress", "litellm")["spec"]["rules"][0]["host"] == "llm.example.com"
     assert "litellm-copilot-model-sync:local" not in text
+    clients, metrics = find(items, "NetworkPolicy", "litellm")["spec"]["ingress"]
+    assert len(clients["from"]) == 3 and metrics["ports"] == [{"protocol": "TCP", "port": 8080}]
 
 
 def test_settings_in_the_manifests_are_known_ones() -> None:

@@ -12,6 +12,7 @@ COPY entrypoint /app/entrypoint
 RUN chmod -R a=rX /app && chmod 0555 /app/entrypoint/sidecar.sh \
  && /venv/bin/python -m compileall -q /app/sidecar /venv/lib
 
+# checkov:skip=CKV_DOCKER_7:it does not see the default of BASE_IMAGE
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
 ARG REVISION=

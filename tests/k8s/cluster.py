@@ -212,7 +212,9 @@ class App:
                 subject["namespace"] = self.namespace
             template = pod_template(item)
             for container in containers(template["spec"]) if template else ():
-                container["image"] = {SIDECAR_IMAGE: IMAGE, LITELLM_IMAGE: LITELLM}[container["image"]]
+                container["image"] = {SIDECAR_IMAGE: IMAGE, LITELLM_IMAGE: LITELLM}[
+                    container["image"].partition("@")[0]
+                ]
             if item["kind"] == "Deployment":
                 item["spec"]["replicas"] = self.replicas
                 item["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 2

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,12 +21,12 @@ from tests.k8s.manifests import (
     pod_template,
     rewritten,
 )
+from tests.support.tools import tool
 
 NEWEST = "1.37"
 OLDEST = {"sidecar": "1.29", "sidecar-plain": "1.25", "cronjob": "1.29", "cronjob-volume": "1.29", "example": "1.29"}
 """Native sidecars came on with 1.29. For the CronJobs older versions do, too, but their published schemas demand a
 field of `podFailurePolicy` that the API servers do not."""
-CI = os.environ.get("CI", "").lower() == "true"
 DIRECTORIES = (*VARIANTS, "example")
 
 
@@ -46,18 +43,9 @@ def files(built: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
     return {name: directory / f"{name}.yaml" for name in built}
 
 
-def _tool(name: str) -> str:
-    """A checker, beside this Python, in COPILOT_TEST_LINTERS/bin, or on the path; in CI it has to be there."""
-    places = [Path(sys.executable).parent, Path(os.environ.get("COPILOT_TEST_LINTERS") or "/nonexistent") / "bin"]
-    found = next((str(place / name) for place in places if (place / name).exists()), None) or shutil.which(name)
-    if not found:
-        (pytest.fail if CI else pytest.skip)(f"{name} is not installed: pip install kubernetes-validate checkov")
-    return str(found)
-
-
 def _validate(path: Path, version: str) -> str:
     """What the strict schema check finds; nothing when all is well."""
-    words = [_tool("kubernetes-validate"), "-k", version, "--strict", "--quiet", str(path)]
+    words = [tool("kubernetes-validate"), "-k", version, "--strict", "--quiet", str(path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr if done.returncode else ""
 
@@ -78,7 +66,7 @@ def test_the_schema_check_finds_what_is_wrong(files: dict[str, Path], tmp_path: 
 
 
 def _checkov(path: Path) -> Object:
-    words = [_tool("checkov"), "--framework", "kubernetes", "--skip-download", "-o", "json", "-f", str(path)]
+    words = [tool("checkov"), "--framework", "kubernetes", "--skip-download", "-o", "json", "-f", str(path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=180, cwd=path.parent)
     assert done.returncode in {0, 1}, done.stderr
     return dict(json.loads(done.stdout)["results"])

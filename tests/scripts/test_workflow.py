@@ -15,6 +15,7 @@ from tests.support.paths import ROOT
 
 WORKFLOW = ROOT / "docs" / "examples" / "sync-models.yml"
 NIGHTLY = ROOT / ".github" / "workflows" / "litellm-nightly.yml"
+SECURITY = ROOT / ".github" / "workflows" / "security.yml"
 
 
 def git(directory, *arguments):
@@ -22,7 +23,7 @@ def git(directory, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize(("workflow", "count"), [(WORKFLOW, 3), (NIGHTLY, 5)])
+@pytest.mark.parametrize(("workflow", "count"), [(WORKFLOW, 3), (NIGHTLY, 5), (SECURITY, 3)])
 def test_actions_are_pinned(workflow, count):
     """Every action is pinned by commit, with the version beside it."""
     uses = re.findall(r"uses: (.*)", workflow.read_text())
@@ -31,16 +32,19 @@ def test_actions_are_pinned(workflow, count):
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
 
 
-def test_both_workflows_use_the_same_actions():
+def test_all_workflows_use_the_same_actions():
     """An action has one pin in this repository."""
-    pins = set(re.findall(r"uses: (.*)", WORKFLOW.read_text() + NIGHTLY.read_text()))
+    assert {NIGHTLY, SECURITY} == set(NIGHTLY.parent.iterdir())
+    pins = set(re.findall(r"uses: (.*)", "".join(file.read_text() for file in (WORKFLOW, NIGHTLY, SECURITY))))
     assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
-def test_the_nightly_workflow_may_no_more_than_it_must():
+@pytest.mark.parametrize("file", [NIGHTLY, SECURITY], ids=lambda file: file.stem)
+def test_a_workflow_may_no_more_than_it_must(file):
     """Only the job that runs no LiteLLM may write, and only issues; no text from elsewhere gets into a command."""
-    workflow = yaml.safe_load(NIGHTLY.read_text())
+    workflow = yaml.safe_load(file.read_text())
     assert workflow["permissions"] == {}
+    assert "pull_request_target" not in file.read_text()
     checkouts = []
     for name, job in workflow["jobs"].items():
         issues = {"issues": "write"} if name == "report" else {}
@@ -50,7 +54,7 @@ def test_the_nightly_workflow_may_no_more_than_it_must():
             if step.get("uses", "").startswith("actions/checkout@"):
                 checkouts.append(step["with"]["persist-credentials"])
     assert set(checkouts) == {False}
-    assert "secrets." not in NIGHTLY.read_text()
+    assert "secrets." not in file.read_text()
 
 
 @pytest.fixture

@@ -77,13 +77,14 @@ def images(node):
 
 
 def test_compose_file_and_manifests_start_the_tested_version():
-    """No moving tag: the image is the release that the list calls the default."""
+    """No moving tag: the image is the release that the list calls the default, everywhere the same, digest included."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    assert compose["services"]["litellm"]["image"] == f"${{LITELLM_IMAGE:-{default_image()}}}"
+    named = re.fullmatch(r"\$\{LITELLM_IMAGE:-(.+)\}", compose["services"]["litellm"]["image"])[1]
+    assert re.fullmatch(re.escape(default_image()) + r"(@sha256:[0-9a-f]{64})?", named)
     manifests = [yaml.safe_load_all(file.read_text()) for file in (ROOT / "k8s").rglob("*.yaml")]
     found = [image for documents in manifests for image in images(list(documents)) if image.startswith(IMAGE)]
-    assert found and set(found) == {default_image()}
-    assert f"#LITELLM_IMAGE={default_image()}" in (ROOT / ".env.example").read_text().splitlines()
+    assert found and set(found) == {named}
+    assert f"#LITELLM_IMAGE={named}" in (ROOT / ".env.example").read_text().splitlines()
 
 
 def test_the_command_answers_for_shell_scripts():

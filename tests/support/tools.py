@@ -1,0 +1,20 @@
+"""Checkers of other people's, which are not part of what LiteLLM's environment holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def tool(name: str) -> str:
+    """A checker, beside this Python, in COPILOT_TEST_LINTERS/bin, or on the path; in CI it has to be there."""
+    places = [Path(sys.executable).parent, Path(os.environ.get("COPILOT_TEST_LINTERS") or "/nonexistent") / "bin"]
+    found = next((str(place / name) for place in places if (place / name).exists()), None) or shutil.which(name)
+    if not found:
+        missing = f"{name} is not installed: pip install -r tests/k8s/requirements-linters.lock"
+        (pytest.fail if os.environ.get("CI", "").lower() == "true" else pytest.skip)(missing)
+    return str(found)

@@ -88,9 +88,12 @@ def test_the_bot_knows_every_action_and_lock_file():
     locks = {name for name in tracked("*.lock") if not name.startswith("requirements-litellm/")}
     assert matches(RENOVATE["pip-compile"]["fileMatch"], locks) == locks and len(locks) == 3
     for name in locks:
-        header = (ROOT / name).read_text().split("\n")[1]
-        assert re.fullmatch(r"#    uv pip compile .*--generate-hashes (\S+\.in) .*-o (\S+)", header).group(2) == name
-        assert header.split("--generate-hashes ")[1].split()[0] == name.replace(".lock", ".in")
+        command = (ROOT / name).read_text().split("\n")[1]
+        # Renovate only understands options with an equal sign.
+        assert re.fullmatch(r"# +uv pip compile( --[a-z-]+(=\S+)?)+ \S+", command), name
+        assert (
+            command.endswith(f"--output-file={name} {name.replace('.lock', '.in')}") and "--generate-hashes" in command
+        )
     assert tracked("*package-lock.json") == ["tests/litellm/engine/package-lock.json"]
 
 
@@ -148,6 +151,55 @@ def test_the_script_changes_nothing_without_a_digest(pin, digest):
     before = pin("--check")[2]
     code, _, after = pin(digest=digest)
     assert code != 0 and after == before
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Runs scripts/scan.sh among stand-ins: ``docker`` and ``pip-audit`` say and end with what they are told."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    tell = '#!/bin/sh\necho "$0 $*" >>"$NOTES"\n'
+    for name, text in {
+        "docker": '[ "$1" = build ] || { printf "%s" "$SAYS"; exit "$CODE"; }',
+        "pip": "",
+        "pip-audit": 'case "$*" in *"$LOCK"*) exit "$CODE" ;; esac',
+        "python": f'[ "$2" != venv ] || {{ mkdir -p "$3/bin"; cp {commands}/pip {commands}/pip-audit "$3/bin"; }}',
+    }.items():
+        (commands / name).write_text(f"{tell}{text}\n")
+        (commands / name).chmod(0o755)
+
+    def run(what, *, says="", code=0, lock=""):
+        notes = tmp_path / "notes"
+        notes.write_text("")
+        own = {"PATH": f"{commands}:/usr/bin:/bin", "PYTHON": str(commands / "python"), "NOTES": str(notes)}
+        env = {**own, "SAYS": says, "CODE": str(code), "LOCK": lock, "TMPDIR": str(tmp_path)}
+        done = subprocess.run([str(ROOT / "scripts" / "scan.sh"), what], env=env, capture_output=True, text=True)
+        assert {path.name for path in tmp_path.iterdir()} == {"bin", "notes"}, "something is left"
+        return done.returncode, notes.read_text(), done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock", "tests/k8s/requirements-linters.lock"])
+def test_a_finding_in_a_lock_of_ours_fails_the_scan(scan, lock):
+    """Every lock is asked about, strictly; one finding is enough, and does not hide the others."""
+    code, notes, _ = scan("packages", code=1, lock=f"-r {lock}")
+    assert code == 1 and notes.count("pip-audit --") == 4
+    assert notes.count("--strict") == 3 and notes.count("--require-hashes --disable-pip -r") == 4
+
+
+def test_a_finding_in_what_litellm_pins_is_shown(scan):
+    """It cannot be mended here."""
+    assert scan("packages", code=1, lock="-r requirements-litellm/")[0] == scan("packages")[0] == 0
+
+
+def test_a_finding_in_the_image_fails_the_scan(scan):
+    """So does a scan that could not be made."""
+    assert scan("image")[0] == 0
+    code, _, shown = scan("image", says="CVE-2026-0001 libc6")
+    assert code == 1 and "CVE-2026-0001" in shown
+    assert scan("image", code=100)[0] != 0
+    assert scan("everything")[0] == 2
 
 
 def test_zizmor_finds_nothing_in_the_workflows():

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sidecar import commands  # noqa: E402
+from sidecar.litellm_hot_reload.allowed import PARAMS  # noqa: E402
 from sidecar.settings import declarations  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
@@ -165,6 +167,13 @@ generated ones, in file order:
   model_info: {{note: shared by the whole team}}
 ```
 
+`litellm_params` may have these keys, and no others, because some of LiteLLM's send the Copilot token elsewhere:
+{overrides};
+and every price, that is, a key with `cost` in its name. `extra_headers` may have any header but those of the
+connection and of the login. `model_info` may have any key; its values are numbers, true, false, text or lists of
+texts. A text that LiteLLM would replace by a secret (`os.environ/…`, `oidc/…`) is refused everywhere. The hook holds
+the models file to the same list. An entry that needs more than that belongs in `config.yaml`.
+
 Both files are re-read on every sync. Errors are reported by line, and nothing is published until they are fixed.
 """
 
@@ -193,6 +202,7 @@ def page() -> str:
         ),
         exit_codes="\n".join(f"| {code} | {text} |" for code, text in commands.EXIT_CODES.items()),
         mapping="\n".join(f"| `{key}` | {source} |" for key, source in MAPPING.items()),
+        overrides=textwrap.fill(", ".join(f"`{key}`" for key in PARAMS), 120),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOK = "litellm_hot_reload"
-SHARED = {f"{HOOK}.{name}" for name in ("exchange", "managed", "master_key")}
+SHARED = {f"{HOOK}.{name}" for name in ("allowed", "exchange", "managed", "master_key", "text")}
 """The modules of the hook that the sidecar follows too; of the others it imports none."""
 
 LAYERS = (
@@ -33,7 +33,7 @@ LAYERS = (
 
 PURE = {
     *("__init__", "text", "errors", "secret", "parsers", "settings", "commands", "models", HOOK),
-    *(f"{HOOK}.exchange", f"{HOOK}.managed"),
+    *(f"{HOOK}.{name}" for name in ("allowed", "exchange", "managed", "text")),
     *("config.yamltext", "config.locate", "config.splice", "config.edit", "config.diff"),
 }
 """What only ever computes, as all of models/ does: the same input gives the same result."""
@@ -133,7 +133,7 @@ def broken_rules(found: dict[str, Module]) -> list[str]:
                 if not other.startswith(HOOK):
                     broken.append(f"{name} imports {other}: the hook stands alone")
             elif other.startswith(HOOK) and other not in SHARED | {HOOK}:
-                broken.append(f"{name} imports {other}: of the hook only exchange, managed and master_key")
+                broken.append(f"{name} imports {other}: of the hook only {', '.join(sorted(SHARED))}")
             elif layer.get(other.split(".")[0], 0) > layer.get(wing, 0):
                 broken.append(f"{name} imports {other}, which stands above it")
         if _is_pure(name):

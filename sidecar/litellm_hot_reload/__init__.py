@@ -4,9 +4,12 @@
 
 LiteLLM awaits ``start`` in each worker before loading its configuration. The modules, from the bottom up:
 
-``exchange``     pure rules: tokens, addresses, GitHub's answers, times    } the sidecar uses these
-``managed``      pure: which entries of LiteLLM's list are ours            } three as well
+``exchange``     pure rules: tokens, addresses, GitHub's answers, times    }
+``managed``      pure: which entries of LiteLLM's list are ours            } the sidecar uses
+``allowed``      pure: what such an entry may hold                         } these five as well
+``text``         pure: makes external text safe to display                 }
 ``master_key``   LiteLLM's master key from a file                          }
+``bounded``      reads a file of which nothing is known
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock next to it
 ``exchange_client``  one request to GitHub, with a bounded wait
 ``keeper``       a thread that renews the Copilot token before it expires, and when Copilot refuses it

@@ -12,9 +12,12 @@ from typing import Any
 
 import yaml
 
+from .bounded import read_bounded
 from .watched import Watched
 
 Entry = dict[str, Any]
+MAX_SIZE = 8 * 2**20
+MAX_FILES = 100
 _LIVE = ("model_list", "include")
 
 
@@ -46,8 +49,10 @@ def read(path: Path, files: list[Path]) -> dict[str, Any]:
     """
     if path in files:
         raise ValueError(f"{path} includes itself")
+    if len(files) == MAX_FILES:
+        raise ValueError(f"more than {MAX_FILES} files are included")
     files.append(path)
-    content = yaml.safe_load(path.read_bytes())
+    content = yaml.safe_load(read_bounded(path, MAX_SIZE))
     if content is None:
         content = {}
     if not isinstance(content, dict):

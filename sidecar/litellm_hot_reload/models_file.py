@@ -1,9 +1,7 @@
-"""Reads the models file: accepts only managed entries, with the value types that LiteLLM relies on without checking."""
+"""Reads the models file: accepts only managed entries, with the keys and types that ``allowed`` lists."""
 
 from __future__ import annotations
 
-import datetime
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-from .managed import PROVIDER, is_managed
+from .allowed import MAX_ENTRIES, MAX_FILE_SIZE, entry_problem
+from .bounded import read_bounded
 from .watched import Watched
 
 log = logging.getLogger("copilot_hook")
@@ -29,7 +28,7 @@ class ModelsFile(Watched):
         self.wanted: dict[str, Entry] | None = None
 
     def _load(self) -> None:
-        entries = entries_in(self.path.read_bytes())
+        entries = entries_in(read_bounded(self.path, MAX_FILE_SIZE))
         if entries or self.wanted is None:
             self.wanted = entries
         elif self.wanted:
@@ -55,12 +54,20 @@ except ImportError:
 
 
 class _Loader(_Base):
-    """Rejects aliases: a few lines of them can expand to gigabytes."""
+    """Knows plain scalars, lists and mappings only, and rejects aliases: a few lines of them expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise ValueError("it contains YAML aliases")
         return super().compose_node(parent, index)
+
+
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+_KNOWN = {None, *(f"tag:yaml.org,2002:{name}" for name in _PLAIN)}
+_Loader.yaml_constructors = {tag: make for tag, make in _Loader.yaml_constructors.items() if tag in _KNOWN}
+_Loader.yaml_constructors["tag:yaml.org,2002:timestamp"] = lambda loader, node: loader.construct_yaml_timestamp(
+    node
+).isoformat()
 
 
 def entries_in(data: bytes) -> dict[str, Entry]:
@@ -69,35 +76,12 @@ def entries_in(data: bytes) -> dict[str, Entry]:
     listed = content.get("model_list") if isinstance(content, dict) else None
     if not isinstance(listed, list):
         raise ValueError("it has no model_list")
+    if len(listed) > MAX_ENTRIES:
+        raise ValueError(f"it has more than {MAX_ENTRIES} entries")
     entries = {}
     for item in listed:
-        if not _is_entry(item):
-            raise ValueError(f"an item of its model_list is not a managed entry: {item!r:.100}")
-        entries[item["model_info"]["id"]] = json.loads(json.dumps(item, allow_nan=False, default=_plain))
+        problem = entry_problem(item)
+        if problem:
+            raise ValueError(problem)
+        entries[item["model_info"]["id"]] = item
     return entries
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    raise TypeError(f"it contains a {type(value).__name__}")
-
-
-def _is_entry(item: Any) -> bool:
-    if not isinstance(item, dict):
-        return False
-    params, info, name = item.get("litellm_params"), item.get("model_info"), item.get("model_name")
-    if not isinstance(params, dict) or not isinstance(info, dict) or not isinstance(name, str):
-        return False
-    headers = params.get("extra_headers") or {}
-    amounts = [value for key, value in info.items() if "_cost" in str(key) or str(key).endswith("_tokens")]
-    return (
-        name != ""
-        and "*" not in name
-        and is_managed(item)
-        and str(params.get("model", "")).startswith(PROVIDER)
-        and isinstance(headers, dict)
-        and all(isinstance(text, str) for pair in headers.items() for text in pair)
-        and isinstance(info.get("mode") or "", str)
-        and all(isinstance(amount, (int, float)) and 0 <= amount < 1e15 for amount in amounts if amount is not None)
-    )

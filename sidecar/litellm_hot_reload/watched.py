@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import stat
 from pathlib import Path
 
-log = logging.getLogger("copilot_hook")
+from .text import printable
 
-MAX_SIZE = 32 * 2**20
+log = logging.getLogger("copilot_hook")
 
 
 class Watched:
@@ -37,11 +36,9 @@ class Watched:
             signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
             if signature == self._signature:
                 return
-            if not all(stat.S_ISREG(item.st_mode) and item.st_size <= MAX_SIZE for item in status):
-                raise ValueError("not a regular file, or too large")
             self._load()
         except Exception as error:  # PyYAML raises more than it documents
-            self.problem = f"{type(error).__name__}: {error}".split("\n", 1)[0]
+            self.problem = printable(f"{type(error).__name__}: {error}".split("\n", 1)[0], 300)
             signature = signature or self.problem
             if self._signature != signature:
                 log.warning("%s is invalid (%s); its previous content stays in effect", self.name, self.problem)

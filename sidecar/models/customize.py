@@ -18,27 +18,27 @@ from typing import Any
 import yaml
 
 from sidecar.errors import UsageError
+from sidecar.litellm_hot_reload.allowed import info_problem, param_problem
 from sidecar.models.catalog import Model, id_problem
 from sidecar.settings import Settings
 from sidecar.text import printable
 
 _NEWEST = "newest of "
-_FORBIDDEN = {
-    "litellm_params": {
-        "model": "it selects the model that is called",
-        "api_key": "Copilot's key comes from the login, and the models file must not contain secrets",
-        "api_base": "the Copilot token would be sent to that address",
-        "base_url": "the Copilot token would be sent to that address",
-        "configurable_clientside_auth_params": "clients could have the Copilot token sent to an address of their own",
-        "use_litellm_proxy": "the Copilot token would be sent to another proxy",
-        "custom_llm_provider": "the provider is github_copilot",
-        "litellm_credential_name": "COPILOT_CREDENTIAL_NAME sets it, for all models",
-        "github_copilot_auth_type": "COPILOT_CREDENTIAL_NAME sets it, for all models",
-        "github_copilot_host": "the host is part of the credential that COPILOT_CREDENTIAL_NAME names",
-        "cache_models_for": "LiteLLM would send it to Copilot, which rejects it",
-    },
-    "model_info": {"id": "it marks the entry as managed"},
+_PARTS = {"litellm_params": param_problem, "model_info": info_problem}
+_REASONS = {
+    "model": "it selects the model that is called",
+    "api_key": "Copilot's key comes from the login, and the models file must not contain secrets",
+    "api_base": "the Copilot token would be sent to that address",
+    "base_url": "the Copilot token would be sent to that address",
+    "configurable_clientside_auth_params": "clients could have the Copilot token sent to an address of their own",
+    "use_litellm_proxy": "the Copilot token would be sent to another proxy",
+    "custom_llm_provider": "the provider is github_copilot",
+    "litellm_credential_name": "COPILOT_CREDENTIAL_NAME sets it, for all models",
+    "github_copilot_auth_type": "COPILOT_CREDENTIAL_NAME sets it, for all models",
+    "github_copilot_host": "the host is part of the credential that COPILOT_CREDENTIAL_NAME names",
+    "cache_models_for": "LiteLLM would send it to Copilot, which rejects it",
 }
+"""Keys of ``litellm_params`` that people may want, and why they cannot have them here."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _override(path: Path | None, line: int, pattern: str, value: Any) -> Overrid
     if not isinstance(value, dict) or not value:
         raise _error(path, line, f"{printable(pattern)} must contain litellm_params, model_info or both")
     for part, content in value.items():
-        if part not in _FORBIDDEN:
+        if part not in _PARTS:
             raise _error(
                 path,
                 line,
@@ -152,14 +152,14 @@ def _override(path: Path | None, line: int, pattern: str, value: Any) -> Overrid
             )
         if not isinstance(content, dict):
             raise _error(path, line, f"{part} of {printable(pattern)} is not a mapping")
-        for key in content:
-            if key in _FORBIDDEN[part]:
-                raise _error(
-                    path, line, f"{part}.{key} of {printable(pattern)} must not be set: {_FORBIDDEN[part][key]}"
-                )
-        problem = _unsupported_value(content) or _invalid_field(part, content)
+        problem = _unsupported_value(content)
         if problem:
             raise _error(path, line, f"{part} of {printable(pattern)} contains {problem}")
+        for key, item in content.items():
+            reason = _REASONS.get(key) if part == "litellm_params" else None
+            problem = f"must not be set: {reason}" if reason else _PARTS[part](key, item)
+            if problem:
+                raise _error(path, line, f"{part}.{printable(key, 60)} of {printable(pattern)} {problem}")
     return Override(pattern, value)
 
 
@@ -176,20 +176,6 @@ def _unsupported_value(value: Any) -> str | None:
     if value is None or isinstance(value, (str, int, float)):
         return None
     return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
-
-
-def _invalid_field(part: str, content: Mapping[str, Any]) -> str | None:
-    """What would make the hook reject the whole models file, None if nothing: LiteLLM relies on these types."""
-    headers = content.get("extra_headers", {}) if part == "litellm_params" else {}
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        return "extra_headers whose values are not all strings; put them in quotes"
-    for key, value in content.items() if part == "model_info" else ():
-        amount = "_cost" in key or key.endswith("_tokens")
-        if amount and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15):
-            return f"{key}: {printable(value)}, not a valid amount; write a number without quotes (0.000001, not 1e-6)"
-    if not isinstance(content.get("mode", ""), str):
-        return "a mode that is not a string"
-    return None
 
 
 def _parse_mapping(
@@ -229,5 +215,6 @@ def _parse_mapping(
 
 def _error(path: Path | None, line: int, text: str) -> UsageError:
     return UsageError(
-        f"{path}, line {line}: {text}", hint="Correct that line; docs/reference.md shows what it may contain."
+        f"{path}, line {line}: {text}",
+        hint="Correct that line; docs/reference.md lists what it may contain. Entries in config.yaml may have any key.",
     )

@@ -43,8 +43,13 @@ TOKEN_KINDS = {
 OTHER_APPS = ("gho_", "ghp_", "ghs_", "github_pat_")
 """Tokens that the exchange does not know (404), but that Copilot's catalog may accept directly."""
 
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Where the certificate authorities to trust may be named, a file or a directory; the first one that is set counts."""
+
 _TRUE = {"true", "1", "yes", "on"}
 _TOKEN = re.compile(r"[\x21-\x7e]{4,1000}")
+_COPILOT_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+_ADDRESS = re.compile(r"[\x21-\x7e]{1,500}")
 _MAX_ASKED_WAIT = 86_400.0
 SAFETY = 2.0
 
@@ -52,6 +57,11 @@ SAFETY = 2.0
 def is_true(text: str | None) -> bool:
     """Whether a boolean environment variable is true."""
     return (text or "").strip().lower() in _TRUE
+
+
+def ca_variable(environ: Mapping[str, str]) -> str | None:
+    """The variable that names the certificate authorities to trust; None for the usual ones."""
+    return next((name for name in CA_VARIABLES if environ.get(name)), None)
 
 
 def is_token(text: str) -> bool:
@@ -80,7 +90,7 @@ def access_token_in(data: bytes, *, is_json: bool) -> str | None:
 def copilot_token_in(body: object) -> str | None:
     """The Copilot token in the exchange's answer; None if there is none that is valid in a header."""
     token = body.get("token") if isinstance(body, Mapping) else None
-    return token if isinstance(token, str) and token and token.isascii() and token.isprintable() else None
+    return token if isinstance(token, str) and _COPILOT_TOKEN.fullmatch(token) else None
 
 
 def api_base_in(body: object) -> str | None:
@@ -105,7 +115,7 @@ def trusted_base(address: object, own_base: str, *, plain_http: bool) -> str | N
     except ValueError:
         return None
     # Only hosts that all parsers agree on: some end the host at a backslash, urlsplit does not.
-    if not re.fullmatch(r"[a-z0-9.-]+", host) or "@" in parts.netloc:
+    if not re.fullmatch(r"[a-z0-9.-]+", host) or "@" in parts.netloc or not _ADDRESS.fullmatch(str(address)):
         return None
     known = place == own_place or f".{host}".endswith(TRUSTED_SUFFIXES)
     if not known or not (parts.scheme == "https" or (parts.scheme == "http" and plain_http)):
@@ -188,7 +198,7 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
         theirs = parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         theirs = now
-    expires_at, refresh_in = _time_in(body, "expires_at"), _time_in(body, "refresh_in")
+    expires_at, refresh_in = seconds_in(body.get("expires_at")) or 0.0, seconds_in(body.get("refresh_in"))
     ends_in = expires_at - theirs
     if not 0 < ends_in <= 86_400:
         ends_in = 1500.0
@@ -197,11 +207,11 @@ def lifetime(body: Mapping[str, Any], date: str, now: float) -> Lifetime:
     return Lifetime(ends_in, min(max(refresh_in or latest, 30.0), latest))
 
 
-def _time_in(body: Mapping[str, Any], key: str) -> float:
-    """A number of seconds; 0 if it is not one."""
-    value = body.get(key)
-    plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 10**12
-    return float(value) if plausible and value is not None else 0.0
+def seconds_in(value: object) -> float | None:
+    """A number of seconds, or a count; None if it cannot be one (json reads ``NaN``, ``1e999`` and endless digits)."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 10**12:
+        return float(value)
+    return None
 
 
 def renewal_pause(refusals: int) -> float:

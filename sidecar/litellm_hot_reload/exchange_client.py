@@ -1,13 +1,17 @@
 """Asks GitHub for a Copilot token, without ever waiting longer than REQUEST_TIMEOUT for it.
 
 Each request runs in its own thread: there is no other way to abandon a DNS lookup that hangs, and GitHub may have come
-back while an older request is still hanging. A late answer is used all the same.
+back while an older request is still hanging. A late answer is used all the same; after DEADLINE the connection is cut.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -16,11 +20,12 @@ from typing import Any
 
 import httpx
 
-from .exchange import copilot_token_in
+from .exchange import ca_variable, copilot_token_in
 
 REQUEST_TIMEOUT = 2.5
 """Seconds after which GitHub counts as not responding and may be asked again."""
 DEADLINE = 30.0
+"""Seconds after which a request ends in any case, however slowly its answer trickles in."""
 MAX_UNANSWERED = 5
 MAX_ANSWER = 2**20
 
@@ -48,9 +53,10 @@ class Answer:
 class ExchangeClient:
     """``ask`` must be called from one thread only."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._url, self._headers = url, headers
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    def __init__(self, url: str, headers: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self._url, self._headers, self._environ = url, headers, environ
+        # Not a SimpleQueue: its get() waits forever if its time has run out before it looks (Python 3.11).
+        self._answers: queue.Queue[Answer] = queue.Queue()
         self._unanswered = 0
 
     def ask(self, access_token: str, login: str) -> Answer | None:
@@ -69,7 +75,7 @@ class ExchangeClient:
 
     def _next(self, seconds: float) -> Answer | None:
         try:
-            answer = self._answers.get(timeout=max(seconds, 0.001))
+            answer = self._answers.get(timeout=max(seconds, 0.0))
         except queue.Empty:
             return None
         self._unanswered -= 1
@@ -84,20 +90,101 @@ class ExchangeClient:
         self._answers.put(answer)
 
     def _request(self, access_token: str, login: str) -> Answer:
-        content, deadline = b"", time.monotonic() + DEADLINE
-        with (
-            httpx.Client(timeout=httpx.Timeout(10, connect=5), follow_redirects=False) as client,
-            client.stream(
-                "GET", self._url, headers={**self._headers, "authorization": f"token {access_token}"}
-            ) as response,
-        ):
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_ANSWER or time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer does not end")
+        connection = _Connection()
+        timer = threading.Timer(DEADLINE, connection.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            with (
+                httpx.Client(
+                    verify=tls_context(self._environ), timeout=httpx.Timeout(10, connect=5), follow_redirects=False
+                ) as client,
+                client.stream(
+                    "GET",
+                    self._url,
+                    headers={
+                        **self._headers,
+                        "accept-encoding": "identity",
+                        "authorization": f"token {access_token}",
+                    },
+                    extensions={"trace": connection.traced},
+                ) as response,
+            ):
+                content = _content(response)
+        finally:
+            timer.cancel()
+            connection.forget()
         try:
             body = json.loads(content)
         except (ValueError, RecursionError):
             body = None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(login, time.time(), response.status_code, headers, body if isinstance(body, dict) else {})
+
+
+def _content(response: httpx.Response) -> bytes:
+    """The body as it was sent; empty if it is compressed, which we do not ask for: a few bytes can become gigabytes."""
+    if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        return b""
+    content = bytearray()
+    for chunk in response.iter_raw():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise httpx.ReadError("the answer is too large")
+    return bytes(content)
+
+
+class _Connection:
+    """The connection of one request, to be cut from another thread: a server that sends a byte now and then resets
+    every time limit of the HTTP library, before the headers are complete as well as after.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def traced(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpx's documented ``trace`` extension; the connection exists from this event on."""
+        if not event.endswith("connect_tcp.complete"):
+            return
+        opened = info["return_value"].get_extra_info("socket")
+        with self._lock:
+            # A duplicate, because TLS takes the original away.
+            self._socket = opened.dup()
+            if self._is_cut:
+                self._shut_down()
+
+    def cut(self) -> None:
+        """End the request: whoever reads from the connection finds its end."""
+        with self._lock:
+            self._is_cut = True
+            self._shut_down()
+
+    def forget(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Trusts the authorities that the environment names, else the usual ones. Raises BadAuthorities."""
+    variable = ca_variable(environ)
+    if variable is None:
+        return httpx.create_ssl_context(trust_env=False)
+    path = environ[variable]
+    is_directory = os.path.isdir(path)
+    try:
+        return ssl.create_default_context(cafile=None if is_directory else path, capath=path if is_directory else None)
+    except OSError as error:  # also ssl.SSLError
+        raise BadAuthorities(f"{variable} names {path}, which has no certificates that can be read") from error
+
+
+class BadAuthorities(Exception):
+    """The file or directory that is to name the certificate authorities to trust is of no use."""

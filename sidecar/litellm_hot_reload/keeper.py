@@ -18,13 +18,16 @@ from pathlib import Path
 import httpx
 
 from . import exchange
+from .bounded import read_bounded
 from .exchange import EDITOR_HEADERS, Refusal
-from .exchange_client import REQUEST_TIMEOUT, Answer, ExchangeClient
+from .exchange_client import REQUEST_TIMEOUT, Answer, BadAuthorities, ExchangeClient
 from .record import Failure, Record, Shared
 
 log = logging.getLogger("copilot_hook")
 
 POLL = 1.0
+MAX_TOKEN_FILE = 2**16
+CLOCK_TOLERANCE = 60.0
 FETCHING = "the Copilot token is being fetched; try again in a moment"
 PLACE_HINT = "set GITHUB_COPILOT_API_KEY_FILE to a writable path"
 
@@ -44,7 +47,7 @@ class Keeper:
         self.plain_http = exchange.is_true(environ.get("COPILOT_INSECURE_HTTP"))
         self.own_base = self._checked_base(environ.get("GITHUB_COPILOT_API_BASE") or "")
         headers = {name: environ.get(variable) or default for name, (variable, default) in EDITOR_HEADERS.items()}
-        self._client = ExchangeClient(self.url, {"accept": "application/json", **headers})
+        self._client = ExchangeClient(self.url, {"accept": "application/json", **headers}, environ)
         self.problem = FETCHING
         self.first_turn_done = threading.Event()
         self.on_renewed: Callable[[], None] = lambda: None
@@ -64,7 +67,10 @@ class Keeper:
     def api_base(self) -> str | None:
         """Copilot's address for this plan: the one from the exchange, or the one the user set, or None."""
         record = self.shared.read()
-        return (record.api_base if record else None) or self.own_base or None
+        named = record.api_base if record else None
+        # Others may be able to write the file, so it is checked like an address that GitHub names.
+        base = exchange.trusted_base(named, self.own_base, plain_http=self.plain_http) if named else None
+        return base or self.own_base or None
 
     def refused(self, requested_at: float) -> None:
         """Copilot refused (401) a request made at this Unix time: renew, unless that has already been done since."""
@@ -124,6 +130,8 @@ class Keeper:
         record, now = self.shared.read(), time.time()
         if record is None or now >= record.renew_at or record.login != exchange.fingerprint(access_token):
             return True
+        if record.obtained_at > now + CLOCK_TOLERANCE:
+            return True  # the clock was set back: the times in the record are those of another clock
         return self._is_refused(record) and now >= record.obtained_at + exchange.renewal_pause(record.refusals)
 
     def is_refused(self) -> bool:
@@ -145,6 +153,8 @@ class Keeper:
             # If nothing is listening, another attempt bothers nobody.
             wait = 1 if isinstance(answer.error, httpx.ConnectError) else 2
             self._failed(login, f"GitHub does not answer ({type(answer.error).__name__})", wait)
+        elif isinstance(answer.error, BadAuthorities):
+            self._failed(login, str(answer.error), 60)
         elif answer.error is not None:
             self._failed(login, f"the exchange failed unexpectedly ({type(answer.error).__name__})", 60)
         elif answer.token:
@@ -204,7 +214,7 @@ class Keeper:
     def _access_token(self) -> str | None:
         for path in self.token_files:
             try:
-                data = path.read_bytes()
+                data = read_bounded(path, MAX_TOKEN_FILE)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -19,6 +19,7 @@ from .config_file import ConfigFile
 from .follower import Follower
 from .keeper import Keeper
 from .models_file import ModelsFile
+from .text import printable
 from .watched import is_mounted_alone
 
 log = logging.getLogger("copilot_hook")
@@ -26,6 +27,8 @@ log = logging.getLogger("copilot_hook")
 DEFAULT_MODELS_FILE = "/shared/copilot_models.yaml"
 FIRST_TOKEN_WAIT = 5.0
 END_COOLDOWNS_AFTER = 0.05
+MAX_LINE = 2000
+"""Characters of a line of the log."""
 
 
 async def start(environ: Mapping[str, str] = os.environ) -> None:
@@ -97,10 +100,22 @@ def _soon(loop: asyncio.AbstractEventLoop, follower: Follower) -> None:
         loop.call_soon_threadsafe(follower.end_cooldowns)
 
 
+class OneLine(logging.Formatter):
+    """Whatever a message contains, it is one line: it cannot look like another one, nor move the cursor. Tracebacks
+    have several, all of them indented.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # logging's name
+        return printable(super().formatMessage(record), MAX_LINE)
+
+    def formatException(self, error: Any) -> str:  # logging's name
+        return "\n".join("    " + printable(line, MAX_LINE) for line in super().formatException(error).splitlines())
+
+
 def _configure_log() -> None:
     if not log.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s copilot-hook[%(process)d] %(levelname)s %(message)s"))
+        handler.setFormatter(OneLine("%(asctime)s copilot-hook[%(process)d] %(levelname)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         log.propagate = False

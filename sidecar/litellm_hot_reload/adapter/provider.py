@@ -6,12 +6,17 @@ would send the long-lived access token itself), and ``get_api_base`` the address
 would ask GitHub's user endpoint on each request). Without a valid token, a request fails immediately and says
 why, while a registration succeeds: LiteLLM only checks that there is a token, and would otherwise drop the model
 for good. Whatever else that module may do in future, its HTTP client refuses to work on the event loop's thread.
+
+LiteLLM shows a request as it would be sent, ``Authorization`` included, to whoever asks ``/utils/transform_request``.
+While it makes one for that, it is given a stand-in for the token.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +24,9 @@ from typing import Any
 from ..keeper import Keeper
 
 PLACEHOLDER = "no-copilot-token-yet"
+SHOWN_REQUESTS = "shown requests"
+HIDDEN = "hidden-by-copilot-hook"
+_SHOWN: contextvars.ContextVar[bool] = contextvars.ContextVar("copilot_hook_shown", default=False)
 _KNOWN = {"get_access_token", "get_api_key", "get_api_base"}
 _CLIENTS = ("get_httpx_client", "_get_httpx_client")
 
@@ -66,9 +74,21 @@ class Guard:
         for name in clients:
             setattr(module, name, _off_the_loop(getattr(module, name)))
         (self.guarded if clients else self.unguarded).append("HTTP client")
+        self._hide_shown_requests()
         self.unknown = sorted(name for name in vars(login or object) if name[0] != "_" and name not in _KNOWN)
 
+    def _hide_shown_requests(self) -> None:
+        """LiteLLM's route imports the function when it is called, so that the replacement counts."""
+        import litellm.utils as module
+
+        make = getattr(module, "return_raw_request", None)
+        if callable(make):
+            module.return_raw_request = _shown(make)
+        (self.guarded if callable(make) else self.unguarded).append(SHOWN_REQUESTS)
+
     def _get_api_key(self) -> str:
+        if _SHOWN.get():
+            return HIDDEN
         token = self.keeper.current()
         if token is not None:
             return token
@@ -82,6 +102,18 @@ class Guard:
 
 def _method(ours: Callable[[], Any]) -> Callable[[Any], Any]:
     return lambda _authenticator: ours()
+
+
+def _shown(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def hidden(*args: Any, **named: Any) -> Any:
+        before = _SHOWN.set(True)
+        try:
+            return make(*args, **named)
+        finally:
+            _SHOWN.reset(before)
+
+    return hidden
 
 
 def _off_the_loop(client: Callable[..., Any]) -> Callable[..., Any]:

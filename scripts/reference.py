@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from sidecar import commands  # noqa: E402
 from sidecar.litellm_hot_reload.allowed import PARAMS  # noqa: E402
+from sidecar.litellm_hot_reload.exchange import CA_VARIABLES  # noqa: E402
 from sidecar.settings import declarations  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
@@ -85,6 +86,10 @@ name, before anything runs. The compose file passes the variables on from `.env`
 | variable | takes | default | |
 |---|---|---|---|
 {settings}
+
+Besides, the sidecar and the hook obey `HTTPS_PROXY` and `NO_PROXY`, and take the certificate authorities to trust from
+the first of these that is set: {authorities}.
+Each names a file or a directory; without one, the usual authorities count.
 
 ## Commands
 
@@ -202,6 +207,7 @@ def page() -> str:
         ),
         exit_codes="\n".join(f"| {code} | {text} |" for code, text in commands.EXIT_CODES.items()),
         mapping="\n".join(f"| `{key}` | {source} |" for key, source in MAPPING.items()),
+        authorities=", ".join(f"`{name}`" for name in CA_VARIABLES),
         overrides=textwrap.fill(", ".join(f"`{key}`" for key in PARAMS), 120),
     )
 

@@ -29,6 +29,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/-]{0,199}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/@-]{0,399}")
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _COST = re.compile(r"[a-z0-9_]*cost[A-Za-z0-9_]*")
+# LiteLLM resolves `os.environ/NAME` wherever it stands in a config, and these beginnings in some places (1.110:
+# proxy/proxy_server.py, secret_managers/main.py, llms/base_llm/auth/identity_source.py).
+_INSTRUCTION = re.compile(
+    r"os\.environ/|\A\s*(?:oidc|hashicorp_vault|aws_secret_manager|google_secret_manager)/", re.IGNORECASE
+)
 _OTHERS_HEADER = re.compile(
     r"authorization|proxy-.*|host|(set-)?cookie2?|connection|keep-alive|upgrade|te|trailer|expect|transfer-encoding"
     r"|content-.*|accept-encoding|x-api-key|api-key|x-goog-api-key|forwarded|x-forwarded-.*|x-http-method.*"
@@ -43,9 +48,9 @@ class Check:
     holds: Callable[[Any], bool]
 
 
-def is_reference(text: str) -> bool:
-    """Whether LiteLLM could replace this text by a secret: an environment variable, a file, a token of its own."""
-    return "os.environ/" in text.lower() or text.strip().lower().startswith("oidc/")
+def is_instruction(text: str) -> bool:
+    """Whether LiteLLM could take ``text`` for a reference to a secret, which it would put in its place."""
+    return _INSTRUCTION.search(text) is not None
 
 
 def _is_number(value: Any) -> bool:
@@ -53,7 +58,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_TEXT and not is_reference(value)
+    return isinstance(value, str) and len(value) <= MAX_TEXT and not is_instruction(value)
 
 
 def _is_texts(value: Any) -> bool:
@@ -155,7 +160,7 @@ def entry_problem(entry: object) -> str | None:
     if not isinstance(entry, dict) or entry.keys() != {"model_name", "litellm_params", "model_info"}:
         return "an entry has other keys than model_name, litellm_params and model_info"
     name, params, info = entry["model_name"], entry["litellm_params"], entry["model_info"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or is_reference(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or is_instruction(name):
         return f"model_name is {printable(repr(name), 60)}, not a valid name"
     if not isinstance(params, dict) or not isinstance(info, dict) or max(len(params), len(info)) > MAX_KEYS:
         return f"litellm_params or model_info of {name} is not a mapping, or too large"

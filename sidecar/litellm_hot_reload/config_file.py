@@ -36,9 +36,10 @@ class ConfigFile(Watched):
         files: list[Path] = []
         raw = read(self.path, files)
         entries = self._resolve({"model_list": copy.deepcopy(raw.get("model_list") or [])})["model_list"]
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
             if not _is_entry(entry):
-                raise ValueError(f"an item of model_list needs a model_name and litellm_params.model: {entry!r:.60}")
+                # Not what it contains, which may be a key.
+                raise ValueError(f"item {number} of model_list needs a model_name and litellm_params.model")
         self.entries, self.files = entries, files
         self.settings = {key: value for key, value in raw.items() if key not in _LIVE}
 
@@ -52,7 +53,7 @@ def read(path: Path, files: list[Path]) -> dict[str, Any]:
     if len(files) == MAX_FILES:
         raise ValueError(f"more than {MAX_FILES} files are included")
     files.append(path)
-    content = yaml.safe_load(read_bounded(path, MAX_SIZE))
+    content = _parsed(path, read_bounded(path, MAX_SIZE))
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -65,6 +66,16 @@ def read(path: Path, files: list[Path]) -> dict[str, Any]:
             elif key != "include":
                 content[key] = value
     return content
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    try:
+        return yaml.safe_load(data)
+    except Exception as error:  # PyYAML raises more than it documents
+        # Not the error's own text: it may quote a value, which may be a key.
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise ValueError(f"{path}{place}: not valid YAML ({type(error).__name__})") from None
 
 
 def _is_entry(entry: Any) -> bool:

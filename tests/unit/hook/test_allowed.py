@@ -27,6 +27,9 @@ REFERENCES = (
     "see os.environ/HOME",
     "OS.ENVIRON/HOME",
     "oidc/file/x",
+    " oidc/env/X",
+    "hashicorp_vault/x",
+    "aws_secret_manager/x",
 )
 PARAMS: dict[str, Any] = {
     **dict.fromkeys(("api_base", "base_url", "aws_sts_endpoint", "token_exchange_endpoint"), "http://evil.example"),

@@ -299,6 +299,25 @@ def test_an_include_that_is_no_file(tmp_path):
     assert "files are included" in config.problem
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model_list: [{api_key: sk-geheim}]",
+        "model_list: [sk-geheim]",
+        "model_list: [{x: sk-geheim",
+        "[sk-geheim]",
+        "model_list: !!int sk-geheim",
+        "a: &sk-geheim 1\nb: *sk-geheime",
+    ],
+)
+def test_a_mistake_in_the_config_shows_no_key(text, tmp_path):
+    """The reason goes into the log, and to whoever has a key of LiteLLM's."""
+    config = ConfigFile(tmp_path / "config.yaml", lambda raw: raw)
+    config.path.write_text(text)
+    config.refresh()
+    assert config.problem and "geheim" not in config.problem
+
+
 def test_the_largest_catalog_fits_and_more_does_not(tmp_path, record_property):
     """Three hundred models under two names each; above the bounds the file is not parsed at all."""
     long = tiered(tier(250, 1500, 25, context_max=272_000), tier(500, 2250, 50, context_max=1_050_000))

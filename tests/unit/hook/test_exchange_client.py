@@ -182,17 +182,20 @@ def bomb(size: int, layers: int = 3) -> bytes:
 
 
 PEAK = """
-    import resource, sys
+    import re, sys
     sys.path.insert(0, {root!r})
     from sidecar.litellm_hot_reload import exchange_client
     exchange_client.REQUEST_TIMEOUT = 60.0
     answer = exchange_client.ExchangeClient(sys.argv[1], {{}}, {{}}).ask("ghu_" + "x" * 36, "login")
-    print(answer.status, answer.token, len(str(dict(answer.body))), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(answer.status, answer.token, re.search("VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
 def peak_of(url: str) -> tuple[list[str], int]:
-    """What a process of its own makes of the answer, and the memory that it took, in KiB."""
+    """What a process of its own makes of the answer, and the memory that it took, in KiB.
+
+    Not getrusage's figure, which a process inherits from the one that started it.
+    """
     program = textwrap.dedent(PEAK.format(root=str(Path(__file__).parents[3])))
     done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True, timeout=60)
     *found, peak = done.stdout.split()

@@ -1,7 +1,8 @@
 """Replaces files atomically: a reader, or a crash at any moment, sees either the old bytes or the new ones.
 
-The steps: a temporary file in the same directory, with its final mode and owner before any content; fsync; rename;
-fsync of the directory. Temporary names are random, so leftovers of a crash never get in the way.
+The steps: a temporary file in the same directory, with its final mode, owner and ACL before any content; fsync;
+rename; fsync of the directory. Temporary names are random, so leftovers of a crash never get in the way. Only regular
+files of a bounded size are read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from pathlib import Path
 
 from sidecar.errors import StorageError, UsageError
 
+MAX_SIZE = 32 * 1024 * 1024
+"""Largest file that is read, in bytes; what is read here has some kilobytes."""
 _MAX_LEFTOVER_AGE = 300.0
 _HINTS = {
     errno.ENOSPC: "Free some space on the file system of {directory}.",
@@ -31,16 +35,20 @@ _HINTS = {
 }
 # Some network file systems cannot fsync a directory; a rename there is as durable as it gets.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
+_ACL, _LABEL = "system.posix_acl_access", "security.selinux"
+_NO_ATTRIBUTE = (errno.ENODATA, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A file's bytes, permission bits, owner and group at the time it was read."""
+    """A file's bytes, permission bits, owner, group, ACL and SELinux label at the time it was read."""
 
     data: bytes
     mode: int
     uid: int
     gid: int
+    acl: bytes | None = None
+    label: bytes | None = None
 
 
 @contextlib.contextmanager
@@ -68,26 +76,35 @@ def resolve_symlinks(path: Path) -> Path:
 
 
 def read_file(path: Path) -> bytes | None:
-    """The bytes of ``path``, None if it does not exist. Raises StorageError."""
-    with storage_errors(path, "read"):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
+    """The bytes of ``path``, None if it does not exist.
+
+    Raises StorageError, and UsageError if it is not a regular file or larger than MAX_SIZE.
+    """
+    snapshot = read_snapshot(path)
+    return None if snapshot is None else snapshot.data
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """Read ``path``; None if it does not exist. Raises StorageError, and UsageError if it is not a regular file."""
+    """As ``read_file``, with all that ``replace_unchanged`` preserves."""
     with storage_errors(path, "read"):
         try:
             # O_NONBLOCK: opening a named pipe would wait for a writer forever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            about = os.fstat(file.fileno())
+        try:
+            about = os.fstat(descriptor)
+            if stat.S_ISDIR(about.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if stat.S_ISREG(about.st_mode):
-                return Snapshot(file.read(), stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid)
+                with open(descriptor, "rb", closefd=False) as file:
+                    data = file.read(MAX_SIZE + 1)
+                if len(data) > MAX_SIZE:
+                    raise UsageError(f"{path} is larger than {MAX_SIZE} bytes", hint="Specify the right file.")
+                access = _attribute(descriptor, _ACL), _attribute(descriptor, _LABEL)
+                return Snapshot(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, *access)
+        finally:
+            os.close(descriptor)
     raise UsageError(f"{path} is not a regular file", hint="Specify a regular file.")
 
 
@@ -112,7 +129,7 @@ def create_file(path: Path, data: bytes, *, mode: int) -> None:
 def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like: Snapshot | None = None) -> bool:
     """Make ``path`` contain ``data`` if it is still as in ``before`` (None: missing); False if it is not.
 
-    Mode, owner and group are those of ``before``, else of ``like``, else a new file's. Raises StorageError;
+    Mode, owner, group and ACL are those of ``before``, else of ``like``, else a new file's. Raises StorageError;
     then the old file is kept.
     """
     model = before or like
@@ -124,7 +141,7 @@ def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like:
 
 
 def copy_file(path: Path, content: Snapshot) -> None:
-    """Write ``content`` to ``path``, with its mode and owner. Raises StorageError."""
+    """Write ``content`` to ``path``, with its mode, owner and ACL. Raises StorageError."""
     with _written_beside(path, content.data, content.mode, content) as temporary:
         _rename(temporary, path)
 
@@ -167,7 +184,7 @@ def _rename(temporary: Path, path: Path) -> None:
 def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot | None) -> Iterator[Path]:
     """A temporary file next to ``path`` with ``data`` synced to disk; deleted afterwards unless it was renamed.
 
-    Its ``mode`` (None: per the umask) and ``owner`` are set before any content. Raises StorageError.
+    Its ``mode`` (None: per the umask) and what it has from ``owner`` are set before any content. Raises StorageError.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     with storage_errors(path, "written"):
@@ -177,6 +194,7 @@ def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot |
         try:
             if owner:
                 _copy_owner(descriptor, path, owner)
+                _copy_access(descriptor, path, owner)
             with storage_errors(path, "written"):
                 if mode is not None:
                     os.fchmod(descriptor, mode)
@@ -210,3 +228,30 @@ def _copy_owner(descriptor: int, path: Path, like: Snapshot) -> None:
                 f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new file cannot be given the same owner",
                 hint=f"Run this as uid {like.uid}, or chown {path} to uid {os.getuid()}, gid {os.getgid()}.",
             ) from error
+
+
+def _copy_access(descriptor: int, path: Path, like: Snapshot) -> None:
+    """Give the file the ACL of ``like``, before its mode: the mode's group bits are the ACL's mask.
+
+    Without one, what the directory's default ACL would grant is taken away.
+    """
+    if like.label is not None and _attribute(descriptor, _LABEL) != like.label:
+        with contextlib.suppress(OSError):  # only some domains may relabel; the directory's own label applies then
+            os.setxattr(descriptor, _LABEL, like.label)
+    with storage_errors(path, "written", hint=f"Its ACL cannot be kept: remove it (`setfacl --remove-all {path}`)."):
+        if like.acl is not None:
+            os.setxattr(descriptor, _ACL, like.acl)
+        elif _attribute(descriptor, _ACL) is not None:
+            os.removexattr(descriptor, _ACL)
+
+
+def _attribute(descriptor: int, name: str) -> bytes | None:
+    """An extended attribute; None where the file has none, or the file system or the platform knows none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.getxattr(descriptor, name)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTE:
+            raise
+        return None

@@ -1,8 +1,8 @@
 """Updates a config file on disk: one writer at a time, after a backup, replaced atomically.
 
 The new text comes from ``sidecar.config.edit``. A crash at any moment leaves either the old file or the new one;
-symlinks, mode, owner and group are preserved. Extended attributes and hard links are not, because a rename
-creates a new inode.
+symlinks, mode, owner, group and ACL are preserved, for the backup too. Other extended attributes and hard links are
+not, because a rename creates a new inode.
 """
 
 from __future__ import annotations
@@ -143,6 +143,7 @@ def _lock(target: Path, timeout: float) -> Iterator[None]:
                     with contextlib.suppress(OSError):
                         os.unlink(path)
                 return
+            _give_up_after(deadline, target)
         finally:
             os.close(descriptor)
 
@@ -156,11 +157,15 @@ def _acquire(descriptor: int, path: Path, target: Path, deadline: float) -> None
                 pass
             else:
                 return
-        if time.monotonic() >= deadline:
-            raise StorageError(
-                f"another sync of {target} is still running", hint="Wait for it, or stop it, which releases its lock."
-            )
+        _give_up_after(deadline, target)
         time.sleep(_POLL_INTERVAL)
+
+
+def _give_up_after(deadline: float, target: Path) -> None:
+    if time.monotonic() >= deadline:
+        raise StorageError(
+            f"another sync of {target} is still running", hint="Wait for it, or stop it, which releases its lock."
+        )
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

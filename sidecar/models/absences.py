@@ -14,9 +14,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sidecar.models.catalog import Item, id_problem
+from sidecar.models.catalog import MAX_ITEMS, Item, id_problem, is_too_deep
 
 SCHEMA = 1
+_MAX_ABSENCES = 10**6
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def merge_absences(
     updated = {item["id"]: LastSeen(item) for item in found if id_problem(item.get("id")) is None}
     absent: list[Item] = []
     for key, last in record.items():
-        if key not in updated and last.absences + 1 < remove_after:
+        if key not in updated and last.absences + 1 < remove_after and len(updated) < MAX_ITEMS:
             updated[key] = LastSeen(last.item, last.absences + 1)
             absent.append(last.item)
     return [*found, *absent], updated
@@ -60,20 +61,26 @@ def dump_absences(record: Absences) -> bytes:
 
 
 def load_absences(data: bytes | None) -> dict[str, LastSeen] | None:
-    """The record in ``data``: empty if there is no data, None if the data is not a record."""
+    """The record in ``data``: empty if there is no data, None if the data is not a plausible record."""
     if data is None:
         return {}
     try:
         content: Any = json.loads(data, parse_float=Decimal, parse_constant=lambda _: None)
-        if content["schema"] != SCHEMA:
+        models = content["models"]
+        if content["schema"] != SCHEMA or len(models) > MAX_ITEMS:
             return None
-        return {
-            key: LastSeen(dict(value["item"]), int(value["absences"]))
-            for key, value in content["models"].items()
-            if id_problem(key) is None and value["item"]["id"] == key
-        }
+        record = {key: LastSeen(value["item"], value["absences"]) for key, value in models.items()}
+        if not all(map(_is_plausible, record.values())):
+            return None
+        return {key: seen for key, seen in record.items() if id_problem(key) is None and seen.item["id"] == key}
     except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _is_plausible(seen: LastSeen) -> bool:
+    # `type`, because True is an int: a count that is none could keep a model for ever.
+    count_ok = type(seen.absences) is int and 0 <= seen.absences <= _MAX_ABSENCES
+    return count_ok and isinstance(seen.item, dict) and not is_too_deep(seen.item)
 
 
 def _number(value: object) -> float:

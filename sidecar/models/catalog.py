@@ -1,7 +1,8 @@
 """The catalog as typed models: parsed from Copilot's ``/models``, trusting nothing in it.
 
-A field of the wrong type counts as missing. An item without a valid id is omitted with a reason; only
-a response that is not a catalog at all is an error. Pure; the order of the items does not matter.
+A field of the wrong type counts as missing, and so does text that LiteLLM would take for an instruction. An item
+without a valid id is omitted with a reason; only a response that is not a catalog at all, or beyond all measure, is an
+error. Pure; the order of the items does not matter.
 """
 
 from __future__ import annotations
@@ -21,6 +22,18 @@ from sidecar.text import printable
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")
 MAX_ID_LENGTH = 128
+MAX_ITEMS = 2000
+"""More items than this are no catalog: the largest that is known has some forty."""
+MAX_DEPTH = 32
+"""Deepest nesting of an item; that of a real one is six."""
+_MAX_EFFORTS = 16
+# LiteLLM resolves `os.environ/NAME` wherever it stands in a config, and these beginnings in some places (1.110:
+# proxy/proxy_server.py, secret_managers/main.py, llms/base_llm/auth/identity_source.py).
+_INSTRUCTION = re.compile(
+    r"os\.environ/|\A(?:oidc|hashicorp_vault|aws_secret_manager|google_secret_manager)/", re.IGNORECASE
+)
+# In a key's or a team's list of models these mean something else than a model (1.110: SpecialModelNames).
+_RESERVED_IDS = {"all-proxy-models", "all-team-models", "no-default-models"}
 Item = Mapping[str, Any]
 
 
@@ -79,14 +92,34 @@ class Omitted:
 
 
 def catalog_items(payload: object) -> list[Item]:
-    """The items of a catalog response. Raises BadAnswer when it is empty or not a catalog."""
+    """The items of a catalog response. Raises BadAnswer when it is empty, too large or not a catalog."""
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, list):
         raise BadAnswer("the catalog has no list of models in `data`")
+    if len(data) > MAX_ITEMS:
+        raise BadAnswer(f"the catalog contains {len(data)} items, which is implausible (more than {MAX_ITEMS})")
     found = [item for item in data if isinstance(item, Mapping)]
+    if any(map(is_too_deep, found)):
+        raise BadAnswer(f"the catalog contains an item nested more than {MAX_DEPTH} levels deep")
     if not any(id_problem(item.get("id")) is None for item in found):
         raise BadAnswer("the catalog contains no models")
     return found
+
+
+def is_too_deep(item: Item) -> bool:
+    """Whether an item is nested deeper than any real one, so that a function which recurses might fail."""
+    level: list[Any] = [item]
+    for _ in range(MAX_DEPTH):
+        inner = (value.values() if isinstance(value, Mapping) else value for value in level)
+        level = [value for values in inner for value in values if isinstance(value, (Mapping, list))]
+        if not level:
+            return False
+    return True
+
+
+def is_instruction(text: str) -> bool:
+    """Whether LiteLLM could take ``text`` for a reference to a secret, which it would put in its place."""
+    return _INSTRUCTION.search(text) is not None
 
 
 def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
@@ -112,13 +145,20 @@ def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
 
 
 def id_problem(value: object) -> str | None:
-    """Why ``value`` is not a valid model id; None if it is. An id must be safe in YAML, shells and terminals."""
+    """Why ``value`` is not a valid model id; None if it is.
+
+    An id must be safe in YAML, shells and terminals, and mean nothing but a model to LiteLLM.
+    """
     if not isinstance(value, str) or not value:
         return "has no id"
     if len(value) > MAX_ID_LENGTH:
         return f"its id is longer than {MAX_ID_LENGTH} characters"
     if not _ID.fullmatch(value):
         return "its id contains invalid characters"
+    if is_instruction(value):
+        return "LiteLLM would take its id for a reference to a secret"
+    if value.lower() in _RESERVED_IDS:
+        return "its id has a meaning of its own in LiteLLM"
     return None
 
 
@@ -163,15 +203,18 @@ def _supports(value: object) -> Supports:
         structured_outputs=value.get("structured_outputs") is True,
         streaming=streaming if isinstance(streaming, bool) else None,
         adaptive_thinking=value.get("adaptive_thinking") is True,
-        efforts=tuple(sorted({_clean(text) for text in efforts if isinstance(text, str)}, key=_effort_rank))
-        if isinstance(efforts, list)
-        else (),
+        efforts=_effort_names(efforts) if isinstance(efforts, list) else (),
         min_thinking_budget=_count(value, "min_thinking_budget"),
         max_thinking_budget=_count(value, "max_thinking_budget"),
     )
 
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def _effort_names(efforts: list[Any]) -> tuple[str, ...]:
+    names = {_clean(text) for text in efforts if isinstance(text, str)} - {""}
+    return tuple(sorted(names, key=_effort_rank)[:_MAX_EFFORTS])
 
 
 def _effort_rank(effort: str) -> tuple[int, str]:
@@ -210,7 +253,9 @@ def _text(parent: Mapping[str, Any], key: str, limit: int = 120) -> str:
 
 
 def _clean(text: str, limit: int = 120) -> str:
-    return printable(" ".join(text.split()), limit)
+    """``text`` on one printable line of at most ``limit`` characters; empty if it could be an instruction."""
+    cleaned = printable(" ".join(text.split()), limit)
+    return "" if is_instruction(cleaned) else cleaned
 
 
 def _count(parent: Mapping[str, Any], key: str) -> int | None:

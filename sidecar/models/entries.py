@@ -40,15 +40,7 @@ def build_entries(
     models: Sequence[Model], settings: Settings, custom: Custom = NO_CUSTOMIZATION
 ) -> tuple[list[Entry], list[str]]:
     """The entries for ``models`` under all their names, overrides merged in, and notes to log."""
-    names: list[tuple[str, str, Model]] = []
-    duplicates = []
-    for model in sorted(models, key=lambda item: "/" in item.id):
-        for name in model_names(model, settings):
-            # LiteLLM would load-balance a shared name between the two models.
-            if any(name == other for other, _, _ in names):
-                duplicates.append(f"the name {name} is skipped for {model.id}: another model has it")
-            else:
-                names.append((name, _key(model, name), model))
+    names = [(name, _key(model, name), model) for model in models for name in model_names(model, settings)]
     by_id = {model.id: model for model in models}
     aliases, notes = resolve_aliases(custom.aliases, models, [name for name, _, _ in names])
     names += [(alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]) for alias, target in aliases.items()]
@@ -56,12 +48,18 @@ def build_entries(
         with_overrides(_entry(name, key, model, settings), model.id, custom.overrides)
         for name, key, model in sorted(names, key=lambda item: item[1])
     ]
-    return found, [*duplicates, *notes]
+    return found, notes
 
 
 def model_names(model: Model, settings: Settings) -> list[str]:
-    """What clients call the model, by COPILOT_MODEL_NAMES."""
+    """What clients call the model, by COPILOT_MODEL_NAMES; no two models share a name.
+
+    An id with a slash is always prefixed: to LiteLLM what stands before a slash is a provider, and the model
+    ``openai/x`` would get the requests that an ``openai/*`` of the user's own is meant for.
+    """
     prefixed, bare = PROVIDER + model.id, model.id
+    if "/" in model.id:
+        return [prefixed]
     return {"prefixed": [prefixed], "bare": [bare], "both": [prefixed, bare]}[settings.names]
 
 

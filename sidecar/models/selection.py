@@ -66,7 +66,7 @@ def select_models(models: Sequence[Model], invalid: Iterable[Omitted], settings:
         picked = [model for model in wanted if model.picker or model.type == "embeddings"]
         if any(model.picker for model in picked):
             for model in wanted:
-                if model not in picked:
+                if not (model.picker or model.type == "embeddings"):
                     reasons[model.id] = "not in Copilot's model picker (COPILOT_PICKER_ONLY)"
             wanted = picked
         elif not any(model.picker for model in models):

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from sidecar.config.file import Outcome, config_diff, sync_config
 from sidecar.errors import StorageError, UsageError
-from sidecar.files import read_file, read_snapshot, replace_file, replace_unchanged, resolve_symlinks, storage_errors
+from sidecar.files import read_snapshot, replace_file, replace_unchanged, resolve_symlinks, storage_errors
 from sidecar.models.absences import absences_file
 from sidecar.settings import Settings
 from sidecar.targets.base import Make, Synced
+from sidecar.targets.models_file import read_ours
 from sidecar.text import printable
 from sidecar.user_command import run_user_command
 
@@ -34,7 +35,7 @@ class ConfigTarget:
     def update(self, make: Make, stop: threading.Event) -> Synced:
         """As in ``Target``."""
         record = absences_file(self.path)
-        stored = read_file(record)
+        stored = read_ours(record)
         built = make(stored)
         outcome = sync_config(self.path, built.entries, backups=self.backups, adopt=self.adopt, dry_run=self.dry_run)
         for name in outcome.update.skipped:

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import Conflict, Forbidden, StorageError, UpstreamError, UsageError
+from sidecar.errors import BadAnswer, Conflict, Forbidden, StorageError, UpstreamError, UsageError
+from sidecar.files import MAX_SIZE
 from sidecar.http_client import is_transient, retrying
 from sidecar.models.changes import compare
 from sidecar.models.entries import models_file_bytes
@@ -35,7 +36,6 @@ MAX_BYTES = 1024 * 1024
 RETRY_DEADLINE = 60.0
 """Seconds after which an unreachable, overloaded or contended API server is no longer retried."""
 MAX_WAIT = 30.0
-_MAX_UNPACKED = 64 * 1024 * 1024
 
 
 class ConfigMapTarget:
@@ -68,21 +68,21 @@ class _Update:
 
     def attempt(self) -> Synced:
         found = self.api.get(self.path, self.name)
-        data, binary = found.get("data") or {}, found.get("binaryData") or {}
-        old, stored = str(data.get(KEY, "")), _unpack(binary.get(ABSENCES_KEY))
+        data, binary = self._texts(found, "data"), self._texts(found, "binaryData")
+        old, stored = data.get(KEY, ""), _unpack(binary.get(ABSENCES_KEY))
         if self._unanswered is not None and self._unanswered[:2] == (data.get(KEY), binary.get(ABSENCES_KEY)):
             log.info("the patch without a response was applied")
             return self._unanswered[2]
         built = self.make(stored)
         text = models_file_bytes(built.entries)
-        verify_models_file(text, built.entries)
+        entries = verify_models_file(text, built.entries)
         patch: dict[str, Any] = {}
         if text.decode("ascii") != old:
             patch["data"] = {KEY: text.decode("ascii")}
         if built.absences != stored:
             packed = base64.b64encode(gzip.compress(built.absences, mtime=0)).decode("ascii")
             patch["binaryData"] = {ABSENCES_KEY: packed}
-        change = compare(entries_in(old.encode()), entries_in(text)) if "data" in patch else None
+        change = compare(entries_in(old.encode("utf-8", "replace")), entries) if "data" in patch else None
         synced = Synced(self.name, built, change)
         if not patch:
             return synced
@@ -104,9 +104,16 @@ class _Update:
         # An API server that has just restarted denies everything until it has loaded the roles.
         return is_transient(error, MAX_WAIT) or (isinstance(error, Forbidden) and self._was_unavailable)
 
+    def _texts(self, found: Mapping[str, Any], part: str) -> dict[str, str]:
+        """A part of the object: texts by key. Raises BadAnswer."""
+        texts = found.get(part) or {}
+        if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
+            raise BadAnswer(f"{self.name} has {part} that is not text by key", hint="Check the API server.")
+        return texts
+
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
-        size = sum(len(value.encode("utf-8")) for value in data.values())
-        size += sum(len(base64.b64decode(value)) for value in binary.values())
+        size = sum(len(value.encode("utf-8", "replace")) for value in data.values())
+        size += sum(len(value) * 3 // 4 for value in binary.values())
         if size > MAX_BYTES:
             raise StorageError(
                 f"{self.name} would contain {size} bytes, but a ConfigMap is limited to {MAX_BYTES}; it is unchanged",
@@ -133,7 +140,7 @@ def _unpack(text: str | None) -> bytes | None:
         return None
     try:
         unzip = zlib.decompressobj(wbits=31)
-        content = unzip.decompress(base64.b64decode(text), _MAX_UNPACKED)
+        content = unzip.decompress(base64.b64decode(text), MAX_SIZE)
         return content if unzip.eof else b""
     except (ValueError, zlib.error):
         return b""

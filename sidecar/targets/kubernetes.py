@@ -51,9 +51,11 @@ class KubernetesApi:
         except BadAnswer as error:  # a redirect, or larger than any object can be
             raise StorageError(f"the API server: {error}", hint=_HINT) from None
         _check(method.lower(), name, answer)
-        if not isinstance(answer.json, dict) or "resourceVersion" not in (answer.json.get("metadata") or {}):
+        found = answer.json
+        metadata = found.get("metadata") if isinstance(found, dict) else None
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
             raise BadAnswer("the API server answered with something other than the object", hint=_HINT)
-        return answer.json
+        return dict(found)
 
 
 def _check(verb: str, name: str, answer: Answer) -> None:

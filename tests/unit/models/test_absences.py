@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.models.absences import LastSeen, absences_file, dump_absences, load_absences, merge_absences
+from sidecar.models.catalog import MAX_ITEMS
 from tests.fakes.catalog import demo_catalog, model
 
 A, B = model("a"), model("b")
@@ -106,6 +107,47 @@ DAMAGED = [
 def test_damaged(data):
     """A damaged record is recognised and never raises."""
     assert load_absences(data) is None
+
+
+DEEP: object = "x"
+for _ in range(500):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("item", "absences"),
+    [
+        (B, -1), (B, -(10**9)), (B, 10**7), (B, True), (B, 0.5), (B, "1"), (B, None), (B, [1]),
+        ([["id", "b"]], 0), (None, 0), ({**B, "x": DEEP}, 0),
+    ],
+)  # fmt: skip
+def test_an_implausible_record(item, absences):
+    """Counts that would keep a model for ever, and items that are none, make the record a damaged one."""
+    assert load_absences(record(a={"item": A, "absences": 1}, b={"item": item, "absences": absences})) is None
+
+
+@pytest.mark.parametrize("key", ["os.environ/LITELLM_MASTER_KEY", "*", "all-proxy-models", "../x"])
+def test_an_id_that_is_none_is_not_remembered(key):
+    """The record cannot bring in an id that the catalog could not."""
+    assert load_absences(record(**{key: {"item": {**A, "id": key}, "absences": 0}})) == {}
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "1e-999999999", "-1e999999999"])
+def test_a_number_beyond_all_measure(number):
+    """A count whose digits would fill the memory is not written out."""
+    data = b'{"schema":1,"models":{"a":{"item":{"id":"a","x":%b},"absences":%b}}}' % (number.encode(), number.encode())
+    assert not load_absences(data)
+    kept = load_absences(data.replace(b'"absences":' + number.encode(), b'"absences":0'))
+    assert kept is not None and load_absences(dump_absences(kept)) is not None
+
+
+def test_more_models_than_a_catalog_can_have():
+    """A record of more models than any catalog is none; together with the catalog it keeps no more either."""
+    many = {f"m-{number}": {"item": {"id": f"m-{number}"}, "absences": 0} for number in range(MAX_ITEMS + 1)}
+    assert load_absences(record(**many)) is None
+    known = {key: LastSeen(value["item"]) for key, value in [*many.items()][1:]}
+    found, seen = merge_absences(known, [{"id": f"n-{number}"} for number in range(MAX_ITEMS - 3)], 3)
+    assert len(found) == len(seen) == MAX_ITEMS
 
 
 def test_wrong_id_is_dropped():

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import BadAnswer
-from sidecar.models.catalog import MAX_ID_LENGTH, Limits, Supports, catalog_items, id_problem, parse_models
+from sidecar.models.catalog import (
+    MAX_DEPTH,
+    MAX_ID_LENGTH,
+    MAX_ITEMS,
+    Limits,
+    Supports,
+    catalog_items,
+    id_problem,
+    parse_models,
+)
 from tests.fakes.catalog import demo_catalog, model, warning
 
 GOOD_IDS = [
@@ -28,6 +37,9 @@ BAD_IDS = [
     "- x", "{a: b}", "[x]", "#x", "x#y", "%TAG", "|", ">", "?", "~", "@x", "`id`", "$(id)", "a;b", "a|b", "a&b", "a\\b",
     "'x'", '"x"', "-rf", "--help", ".hidden", "/etc/passwd", "a//b", "a/", "../x", "a/../b", "gрt-4о", "x\u202ey",
     "\ud800",
+    "os.environ/LITELLM_MASTER_KEY", "OS.ENVIRON/X", "a/os.environ/X", "os.environ/oidc/env/X", "oidc/env/X",
+    "hashicorp_vault/x", "aws_secret_manager/x", "google_secret_manager/x",
+    "all-proxy-models", "all-team-models", "no-default-models", "All-Proxy-Models",
     "x" * (MAX_ID_LENGTH + 1), "x" * 1024, None, 5, True, 1.5, [], {}, ["gpt-4o"],
 ]  # fmt: skip
 
@@ -44,7 +56,7 @@ def test_good_ids(good):
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_bad_ids(bad):
-    """An id that YAML, a shell, a path or a terminal could misread is refused, and its label is harmless."""
+    """An id that YAML, a shell, a path, a terminal or LiteLLM could misread is refused, and its label is harmless."""
     assert id_problem(bad)
     models, refused = parse_models([{**model("m"), "id": bad}, model("good")])
     assert [found.id for found in models] == ["good"]
@@ -141,6 +153,51 @@ def test_text_from_the_catalog_is_harmless():
     found = one(name="a\nb\x1b[2J\u202e" + "x" * 5000, vendor="\ud800")
     assert found.name.startswith("a b\\x1b[2J\\u202e") and len(found.name) < 300
     assert found.vendor.isprintable()
+
+
+INSTRUCTIONS = [
+    "os.environ/LITELLM_MASTER_KEY", " \n os.environ/LITELLM_MASTER_KEY", "see os.environ/LITELLM_MASTER_KEY",
+    "os.environ/oidc/env/LITELLM_MASTER_KEY", "oidc/env/LITELLM_MASTER_KEY", "hashicorp_vault/x",
+    "Os.Environ/LITELLM_MASTER_KEY", "os.environ/" + "x" * 500,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INSTRUCTIONS)
+def test_an_instruction_counts_as_missing(text):
+    """Text that LiteLLM would put a secret in place of is no text, in whatever field it stands."""
+    found = one(name=text, vendor=text, version=text, category=text, reasoning=[text, "low"])
+    item = model("m", warnings=[warning("model_deprecated", text)])
+    item["capabilities"]["family"] = item["policy"] = text
+    (other,), _ = parse_models([item])
+    assert [found.name, found.vendor, found.version, found.category, other.family, other.deprecation_date] == [""] * 6
+    assert found.supports.efforts == ("low",)
+
+
+@pytest.mark.parametrize("text", ["OpenAI", "runs in os.environment", "os.environ", "an oidc/env note", "a/b"])
+def test_other_text_stays(text):
+    """Text that only resembles an instruction is text."""
+    assert one(name=text).name == text
+
+
+def test_a_catalog_beyond_all_measure():
+    """Fifty times as many items as any real catalog has are a bad answer, not work for minutes."""
+    items = [{"id": f"m-{number}"} for number in range(MAX_ITEMS + 1)]
+    assert len(catalog_items({"data": items[1:]})) == MAX_ITEMS
+    with pytest.raises(BadAnswer, match=str(MAX_ITEMS)):
+        catalog_items({"data": items})
+
+
+@pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"x": value}], ids=["lists", "mappings"])
+def test_an_item_that_is_nested_beyond_all_measure(around):
+    """Nesting that would exhaust the stack is a bad answer; what real items have is far below it."""
+    value = "x"
+    for _ in range(MAX_DEPTH - 1):
+        value = around(value)
+    assert catalog_items({"data": [{"id": "m", "x": value}]})
+    for _ in range(2000):
+        value = around(value)
+    with pytest.raises(BadAnswer, match="deep"):
+        catalog_items({"data": [{"id": "good"}, {"id": "m", "x": value}]})
 
 
 @pytest.mark.parametrize(

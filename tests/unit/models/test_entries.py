@@ -451,9 +451,13 @@ def test_no_dangerous_id_gets_through(ids):
 
 
 def test_a_name_is_never_given_twice():
-    """A router's id that looks like another model's name is skipped, with a note."""
-    models, _ = parse_models([model("gpt-4o"), model("github_copilot/gpt-4o")])
-    found, notes = build_entries(models, Settings(names="both", slashed_ids=True))
+    """A router's id that looks like another model's name, or a provider's, has its prefixed name only."""
+    ids = ["gpt-4o", "github_copilot/gpt-4o", "openai/gpt-4o"]
+    models, _ = parse_models([model(key) for key in ids])
+    for names, expected in [("prefixed", {"github_copilot/gpt-4o"}), ("bare", {"gpt-4o"})]:
+        found, notes = build_entries(models, Settings(names=names, slashed_ids=True))
+        routers = {"github_copilot/github_copilot/gpt-4o", "github_copilot/openai/gpt-4o"}
+        assert {entry["model_name"] for entry in found} == expected | routers and len(found) == 3 and not notes
+    found, _ = build_entries(models, Settings(names="both", slashed_ids=True))
     names = [entry["model_name"] for entry in found]
-    assert sorted(names) == ["github_copilot/github_copilot/gpt-4o", "github_copilot/gpt-4o", "gpt-4o"]
-    assert notes == ["the name github_copilot/gpt-4o is skipped for github_copilot/gpt-4o: another model has it"]
+    assert len(names) == len(set(names)) == 4

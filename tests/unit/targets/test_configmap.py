@@ -6,6 +6,7 @@ What a real one does by itself (RBAC, conflicts, its size limit, rotated tokens)
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import datetime
 import ipaddress
@@ -13,6 +14,7 @@ import json
 import ssl
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import certifi
@@ -23,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sidecar import cli
-from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UsageError
+from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UpstreamError, UsageError
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_proxy.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
@@ -318,6 +320,37 @@ def test_a_damaged_memory_counts_as_damaged(api, target, stop, damaged):
     target.update(lambda stored: (seen.append(stored), Built([managed_entry("a")], b"new\n"))[1], stop)
     assert seen == [b""]
     assert load_absences(b"") is None
+
+
+HOSTILE = [
+    {"data": 5}, {"data": "x"}, {"data": ["x"]}, {"data": {KEY: 5}}, {"data": {KEY: None}}, {"data": {KEY: ["x"]}},
+    {"data": {KEY: "\ud800"}}, {"data": {KEY: "x: [" * 1000}}, {"data": {KEY: "&a [*a]"}}, {"data": {"x": {"y": 1}}},
+    {"data": {"x": "\udfff"}}, {"binaryData": 5}, {"binaryData": ["x"]}, {"binaryData": {ABSENCES_KEY: 5}},
+    {"binaryData": {ABSENCES_KEY: None}}, {"binaryData": {ABSENCES_KEY: "\ud800"}}, {"binaryData": {"x": "é"}},
+    {"binaryData": {"x": "="}}, {"binaryData": {"x": 1}}, {"metadata": None}, {"metadata": "resourceVersion"},
+    {"metadata": ["resourceVersion"]}, {"metadata": {"resourceVersion": None}}, {"metadata": {"resourceVersion": {}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda value: repr(value)[:60])
+def test_an_object_of_any_kind(api, target, stop, hostile, monkeypatch):
+    """Whatever the API server answers, the object is brought up to date, or the error says why it is not."""
+    monkeypatch.setattr(configmap, "RETRY_DEADLINE", 0.0)
+    api.object |= hostile
+    api.handle = lambda request: (200, api.object)
+    with contextlib.suppress(UpstreamError, StorageError):
+        assert target.update(always("a"), stop).change
+
+
+def test_a_memory_that_would_expand_is_damaged(api, target, stop):
+    """A record that unpacks to more than any record has is not unpacked: it counts as damaged."""
+    api.write(binaryData={ABSENCES_KEY: base64.b64encode(configmap.gzip.compress(b"0" * 200_000_000)).decode()})
+    seen = []
+    tracemalloc.start()
+    target.update(lambda stored: seen.append(stored) or Built([managed_entry("a")], b"x"), stop)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == [b""] and peak < 100_000_000
 
 
 def test_no_service_account_is_said(tmp_path):

@@ -10,9 +10,17 @@ import pytest
 import yaml
 
 from sidecar.errors import SidecarError, StorageError
+from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
-from sidecar.targets.models_file import Change, models_file_bytes, publish_models, verify_models_file
+from sidecar.targets.base import Built
+from sidecar.targets.models_file import (
+    Change,
+    ModelsFileTarget,
+    models_file_bytes,
+    publish_models,
+    verify_models_file,
+)
 from tests.fakes.catalog import model
 from tests.support.files import files_under, unprivileged
 
@@ -86,6 +94,7 @@ GARBAGE = [
     b"- !!binary \xc3",
     b"model_list: [{model_info: {id: x}, model_name: {a: 1}}]", b"x: !!float a", b"x: !!bool a",
     b"x: 1:99999999999999999e999",
+    b"model_list: " + b"[" * 200_000, b"model_list: " + b"{a: " * 5000,
 ]  # fmt: skip
 
 
@@ -95,6 +104,48 @@ def test_garbage_is_replaced(path, garbage):
     path.write_bytes(garbage)
     assert "github_copilot/a" in publish_models(path, entries(A)).added
     assert path.read_bytes() == models_file_bytes(entries(A))
+
+
+def bomb(join):
+    """A managed entry that some hundred lines of aliases expand to more than any memory holds."""
+    lines = ["x0: &x0 {a: 1, b: 2}", *(f"x{n}: &x{n} {join(n - 1)}" for n in range(1, 100))]
+    entry = f"model_list: [{{model_name: github_copilot/a, model_info: {{id: {MANAGED_PREFIX}a, x: *x99}}}}]"
+    return "\n".join([*lines, entry]).encode()
+
+
+@pytest.mark.parametrize(
+    "join",
+    [lambda n: f"[*x{n}, *x{n}]", lambda n: f"{{a: *x{n}, b: *x{n}}}", lambda n: f"{{<<: [*x{n}, *x{n}]}}"],
+    ids=["lists", "mappings", "merge keys"],
+)
+def test_a_file_that_would_expand_is_replaced(path, join):
+    """Aliases in a models file are not ours, and are not expanded: the next publication heals the file."""
+    path.write_bytes(bomb(join))
+    assert "github_copilot/a" in publish_models(path, entries(A)).added
+    assert path.read_bytes() == models_file_bytes(entries(A))
+
+
+@pytest.mark.parametrize("name", ["copilot_models.yaml", ".copilot_models.memory.json"])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "large"])
+def test_what_is_no_file_of_ours_is_replaced(path, stop, name, kind):
+    """A pipe in the place of a file is not waited for, an endless or huge file is not read; both heal."""
+    wrong = path.with_name(name)
+    if kind == "pipe":
+        os.mkfifo(wrong)
+    elif kind == "endless":
+        wrong.symlink_to("/dev/zero")
+    else:
+        with wrong.open("wb") as file:
+            file.truncate(400_000_000)
+    stored = []
+
+    def make(record):
+        stored.append(record)
+        return Built(entries(A), b"record")
+
+    ModelsFileTarget(path).update(make, stop)
+    assert path.read_bytes() == models_file_bytes(entries(A))
+    assert path.with_name(".copilot_models.memory.json").read_bytes() == b"record" and stored in ([None], [b""])
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,123 @@
-"""Shows what changes in a config as a unified diff, with all secrets masked."""
+"""Shows what changes in a config as a unified diff: of the managed entries everything, of the rest only its shape.
+
+Nothing is shown because it looks harmless, and nothing has to look like a secret to be masked: scalars, comments,
+anchors and tags outside of managed entries are masked, whatever they are. Pure, in time linear in the text's length.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from bisect import bisect
 
-_SECRET = re.compile(
-    r"""(?P<key>["']?[\w-]*(?:key|token|secret|password|credential|authorization)[\w-]*["']?[ \t]*:[ \t]+)"""
-    r"""(?!["']?os\.environ/)(?P<value>"[^"]*"?|'[^']*'?|[^\s,}\]#][^,}\]#\n]*)""",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(r"[-\d.]+|true|false|null|~", re.IGNORECASE)
+from sidecar.config.locate import KEY, locate
+from sidecar.config.splice import ADDED, GAP
+from sidecar.config.yamltext import BOM, Source, Token, parse, to_python
+from sidecar.errors import SidecarError
+from sidecar.litellm_hot_reload.managed import is_managed
+from sidecar.models.entries import HEADER
+
+_MASK = "…"
+_CONTEXT = 3
+_WORDS = {
+    *(KEY, "model_name", "litellm_params", "model", "api_key", "api_base", "model_info", "id", "mode"),
+    *("general_settings", "litellm_settings", "router_settings", "environment_variables", "master_key", "include"),
+}
+"""LiteLLM's own words, shown wherever they stand, so that a reader finds his way around."""
+_OUR_COMMENTS = {ADDED, GAP, *HEADER.splitlines()}
+_COMMENT = re.compile("#[^\r\n\x85\u2028\u2029]*")
+_LINE = re.compile("[^ \t\r\n\x85\u2028\u2029][^\r\n\x85\u2028\u2029]*")
+_NAMES = ("Anchor", "Alias", "Tag", "Directive")
 
 
 def unified(before: bytes, after: bytes, old_name: str, new_name: str) -> str:
     """A unified diff of two configs; empty if they are equal. For reading only: masked lines do not apply."""
+    old, new = _lines(_text(before)), _lines(_text(after))
+    shown_old, shown_new = _lines(masked(before)), _lines(masked(after))
+    first, last = _common(old, new)
     output: list[str] = []
-    lines = difflib.unified_diff(_lines(before), _lines(after), old_name, new_name, lineterm="")
-    for number, line in enumerate(lines):
-        output.append(line.removesuffix("\n"))
-        if not (number <= 1 or line.startswith("@@") or line.endswith("\n")):
-            output.append("\\ No newline at end of file")
-    return "".join(line + "\n" for line in output)
+    matcher = difflib.SequenceMatcher(None, old[first : len(old) - last], new[first : len(new) - last])
+    for group in matcher.get_grouped_opcodes(_CONTEXT):
+        output += output or [f"--- {old_name}\n", f"+++ {new_name}\n"]
+        spans = (group[0][1], group[-1][2]), (group[0][3], group[-1][4])
+        output.append("@@ -{} +{} @@\n".format(*(_range(first + start, first + end) for start, end in spans)))
+        for kind, start, end, new_start, new_end in group:
+            removed, added = shown_old[first + start : first + end], shown_new[first + new_start : first + new_end]
+            if kind == "equal":
+                output += (" " + line for line in removed)
+            else:
+                output += ("-" + line for line in removed)
+                output += ("+" + line for line in added)
+    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in output)
 
 
-def _lines(data: bytes) -> list[str]:
-    text = data.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return list(_masked(re.findall(r"[^\n]*\n|[^\n]+", text.removeprefix("\ufeff"))))
+def masked(data: bytes) -> str:
+    """The text with everything masked but managed entries and structure; it has as many lines as before."""
+    try:
+        source = parse(data)
+        shown = _managed_spans(source)
+    except (SidecarError, RecursionError):
+        return _LINE.sub(_MASK, _text(data))
+    starts = [start for start, _ in shown]
+    parts, position = [], 0
+    for token in source.tokens:
+        number = bisect(starts, token.start) - 1
+        ours = number >= 0 and token.start < shown[number][1]
+        parts += [_gap(source.text[position : token.start]), _token(token, source.text[token.start : token.end], ours)]
+        position = max(position, token.end)
+    return _readable("".join([*parts, _gap(source.text[position:])]))
 
 
-def _masked(lines: list[str]) -> Iterator[str]:
-    """Mask the values of secret-looking keys, including their continuation lines."""
-    secret_indent: int | None = None
-    for line in lines:
-        indent = len(line) - len(line.lstrip(" "))
-        if secret_indent is not None and indent > secret_indent and line.strip():
-            yield " " * indent + "…" + ("\n" if line.endswith("\n") else "")
-            continue
-        if line.strip():
-            secret_indent = None
-        masked = _SECRET.sub(_mask, line)
-        if masked != line:
-            start = len(line) - len(line.lstrip(" -"))
-            secret_indent = start if _SECRET.match(line, start) else None
-        yield masked
+def _managed_spans(source: Source) -> list[tuple[int, int]]:
+    site = locate(source)
+    aliases = [token.start for token in source.tokens if token.kind == "Alias"]
+    pairs = [(node, (span.start, span.end)) for node, span in zip(site.nodes, site.spans, strict=True)]
+    plain = [(node, span) for node, span in pairs if bisect(aliases, span[0]) == bisect(aliases, span[1])]
+    return [span for node, span in plain if is_managed(to_python(node))]
 
 
-def _mask(match: re.Match[str]) -> str:
-    value = match["value"]
-    return match[0] if _HARMLESS.fullmatch(value.strip()) else match["key"] + "…"
+def _gap(text: str) -> str:
+    """What is between two tokens: blanks, and comments, of which only ours are shown."""
+    return _COMMENT.sub(lambda found: found[0] if found[0] in _OUR_COMMENTS else f"# {_MASK}", text)
+
+
+def _token(token: Token, text: str, ours: bool) -> str:
+    if token.kind == "Scalar" and (text in _WORDS or (ours and text[0] not in "|>")):
+        return text
+    return _LINE.sub(_MASK, text) if token.kind == "Scalar" or token.kind in _NAMES else text
+
+
+def _readable(text: str) -> str:
+    """``text`` without what would move or hide other text on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in "\r\n\t" else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace").removeprefix(BOM)
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*\n|[^\n]+", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _common(old: list[str], new: list[str]) -> tuple[int, int]:
+    """How many lines both begin and end with, without those that are shown around a change.
+
+    What follows looks for the best match, which takes the square of the lines that it is given.
+    """
+    shortest = min(len(old), len(new))
+    first = next((number for number in range(shortest) if old[number] != new[number]), shortest)
+    rest = shortest - first
+    last = next((number for number in range(rest) if old[-1 - number] != new[-1 - number]), rest)
+    return max(first - _CONTEXT, 0), max(last - _CONTEXT, 0)
+
+
+def _range(start: int, end: int) -> str:
+    """A range of lines as unified diffs name it: from 1, and the line before an empty one."""
+    length = end - start
+    return str(start + 1) if length == 1 else f"{start + bool(length)},{length}"

@@ -254,20 +254,15 @@ def test_what_a_crash_left_is_cleaned_up(config: Path) -> None:
 
 
 def test_diff_shows_the_change_and_no_secret(config: Path) -> None:
-    """The diff shows what changes and its surroundings, with every secret masked."""
-    pem = "  private_key: |\n    -----BEGIN\n    abcdef\n"
-    text = "model_list: []\nx:\n  api_key: sk-123456\n  master_key: 'sk-2'\n  db: {password: sk-3, a: 1}\n" + pem
-    config.write_text(text + "  max_tokens: 16000\n  key: os.environ/KEY")
+    """The diff shows what changes, and of what is around it the shape only."""
+    config.write_text("model_list: []\nx:\n  api_key: sk-123456\n  max_tokens: 16000\n  key: os.environ/KEY")
     shown = config_diff(sync_config(config, ENTRIES, dry_run=True))
     assert '+  {"model_name": "kept"' in shown
-    assert "sk-" not in shown
+    assert " …:\n   api_key: …\n   …: …\n" in shown
     assert config_diff(sync_config(config, [], dry_run=True)) == ""
-    config.write_text(text + "  max_tokens: 16000\n  key: os.environ/KEY\nmodel_list2: 1")
-    config.write_text(config.read_text().replace("model_list: []\n", ""))
+    config.write_text("x: 1\nmodel_list2: sk-123456")
     shown = config_diff(sync_config(config, ENTRIES, dry_run=True))
-    assert "abcdef" not in shown
-    assert "max_tokens: 16000" in shown
-    assert "os.environ/KEY" in shown
+    assert "sk-" not in shown
     assert "\\ No newline at end of file" in shown
 
 

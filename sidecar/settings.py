@@ -236,7 +236,7 @@ class Settings:
         "COPILOT_MODEL_NAMES",
         choice("prefixed", "bare", "both"),
         "prefixed",
-        "What clients call the models: `github_copilot/gpt-4o`, `gpt-4o`, or both.",
+        "What clients call the models: `github_copilot/gpt-4o`, `gpt-4o`, or both; ids with a slash are prefixed.",
     )
     aliases_file = optional(
         "COPILOT_ALIASES_FILE",

@@ -48,6 +48,13 @@ def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False)
     not among ``entries``. Equal entries leave the text unchanged. Raises UsageError for a config that is
     invalid or cannot be edited, SidecarError if the result is not what was intended (a bug).
     """
+    try:
+        return _update(text, entries, adopt)
+    except RecursionError:  # by aliases: what is written one inside another is bounded by `parse`
+        raise UsageError("the config is nested too deeply", hint="Check its aliases (`*…`).") from None
+
+
+def _update(text: bytes, entries: Sequence[Entry], adopt: bool) -> Update:
     source = parse(text)
     site = locate(source)
     values = [to_python(node) for node in site.nodes]

@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 from sidecar.errors import BadAnswer
+from sidecar.litellm_hot_reload.allowed import is_instruction
 from sidecar.models import prices
 from sidecar.models.prices import Prices, Promo
 from sidecar.text import printable
@@ -27,11 +28,6 @@ MAX_ITEMS = 2000
 MAX_DEPTH = 32
 """Deepest nesting of an item; that of a real one is six."""
 _MAX_EFFORTS = 16
-# LiteLLM resolves `os.environ/NAME` wherever it stands in a config, and these beginnings in some places (1.110:
-# proxy/proxy_server.py, secret_managers/main.py, llms/base_llm/auth/identity_source.py).
-_INSTRUCTION = re.compile(
-    r"os\.environ/|\A(?:oidc|hashicorp_vault|aws_secret_manager|google_secret_manager)/", re.IGNORECASE
-)
 # In a key's or a team's list of models these mean something else than a model (1.110: SpecialModelNames).
 _RESERVED_IDS = {"all-proxy-models", "all-team-models", "no-default-models"}
 Item = Mapping[str, Any]
@@ -115,11 +111,6 @@ def is_too_deep(item: Item) -> bool:
         if not level:
             return False
     return True
-
-
-def is_instruction(text: str) -> bool:
-    """Whether LiteLLM could take ``text`` for a reference to a secret, which it would put in its place."""
-    return _INSTRUCTION.search(text) is not None
 
 
 def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
@@ -254,7 +245,7 @@ def _text(parent: Mapping[str, Any], key: str, limit: int = 120) -> str:
 
 def _clean(text: str, limit: int = 120) -> str:
     """``text`` on one printable line of at most ``limit`` characters; empty if it could be an instruction."""
-    cleaned = printable(" ".join(text.split()), limit)
+    cleaned = printable(" ".join(text.split()), limit)[:limit]  # again, because escapes are longer
     return "" if is_instruction(cleaned) else cleaned
 
 

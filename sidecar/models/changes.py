@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from sidecar.text import printable
+
+_MAX_FIELDS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def _fields(old: Any, new: Any) -> Iterator[FieldChange]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    # Bounded: an entry that somebody else wrote may expand to more than any memory holds.
+    before, after = (dict(islice(_leaves(entry), _MAX_FIELDS)) for entry in (old, new))
     for path in sorted(before.keys() | after.keys()):
         if not is_same(before.get(path), after.get(path)):
             yield FieldChange(_name(new), path, before.get(path), after.get(path))

@@ -14,8 +14,9 @@ from typing import Any
 from sidecar.config.diff import unified
 from sidecar.config.locate import locate
 from sidecar.config.yamltext import parse, to_python
-from sidecar.errors import SidecarError, UsageError
+from sidecar.errors import SidecarError, StorageError, UsageError
 from sidecar.files import read_file, replace_file
+from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, MAX_FILE_SIZE, entry_problem
 from sidecar.litellm_hot_reload.managed import id_of, is_managed
 from sidecar.models.absences import absences_file
 from sidecar.models.changes import Change, compare, is_same
@@ -57,13 +58,22 @@ def publish_models(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | N
 
 
 def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Parse what is about to be published and compare it with what was intended. Raises SidecarError.
+    """Parse what is about to be published, and compare it with what was intended and with what the hook accepts.
 
-    Returns the entries by id.
+    Returns the entries by id. Raises StorageError when there are too many, SidecarError when they are wrong.
     """
+    if len(items) > MAX_ENTRIES or len(data) > MAX_FILE_SIZE:
+        raise StorageError(
+            f"the models file would have {len(items)} entries in {len(data)} bytes, but LiteLLM's hook reads no more "
+            f"than {MAX_ENTRIES} in {MAX_FILE_SIZE}; nothing was published",
+            hint="Select fewer models (COPILOT_MODELS_INCLUDE), or names (COPILOT_MODEL_NAMES).",
+        )
     entries = entries_in(data)
     if list(entries) != [id_of(item) for item in items] or not is_same(list(entries.values()), items):
         raise SidecarError("the generated models file does not parse to what was intended; nothing was published")
+    problem = next(filter(None, map(entry_problem, entries.values())), None)
+    if problem:
+        raise SidecarError(f"LiteLLM's hook would refuse the generated models file: {problem}; nothing was published")
     return entries
 
 

@@ -330,6 +330,30 @@ def test_wrong_result_is_never_handed_out(wrong: str, monkeypatch: pytest.Monkey
         update_config(USUAL, FIRST)
 
 
+def bomb(levels: int, join: str) -> str:
+    """Anchors, each of which refers twice to the one before it."""
+    lines = ["x0: &x0 {a: 1, b: 2}", *(f"x{n}: &x{n} " + join.replace("@", f"*x{n - 1}") for n in range(1, levels))]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("join", ["[@, @]", "{a: @, b: @}", "{<<: [@, @], c: @}"])
+def test_aliases_that_expand_to_gigabytes_are_not_expanded(join: str) -> None:
+    """A hundred levels of aliases, foreign or in a managed entry, are neither expanded nor waited for."""
+    ours = f"- model_name: gen-1\n  model_info: {{id: {MANAGED_PREFIX}gen-1, x: *x99}}\n"
+    theirs = "- model_name: mine\n  litellm_params: {x: *x99}\n"
+    config = bomb(100, join) + "model_list:\n" + theirs + ours
+    result = update_config(config.encode(), FIRST)
+    assert result.text.startswith((bomb(100, join) + "model_list:\n" + theirs).encode())
+    assert update_config(result.text, []).text.decode() == bomb(100, join) + "model_list:\n" + theirs
+
+
+def test_aliases_nested_too_deeply_are_refused() -> None:
+    """Thousands of levels, made of aliases, would exhaust the stack: they are refused."""
+    config = "\n".join(["x0: &x0 []", *(f"x{n}: &x{n} [*x{n - 1}]" for n in range(1, 5000)), "model_list: [*x4999]"])
+    with pytest.raises(UsageError, match="nested too deeply"):
+        update_config(config.encode(), FIRST)
+
+
 # Configs built at random
 
 _words = st.text("abcxyz-_/0123456789", min_size=1, max_size=8).map(lambda text: "k" + text)

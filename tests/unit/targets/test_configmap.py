@@ -301,9 +301,9 @@ def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop
 
 def test_too_large_is_said_before_anything_is_sent(api, target, stop):
     """Models that would not fit into the object are refused with a cure, and nothing is sent."""
-    api.write(data={KEY: "old", "other": "y" * 1000})
+    api.write(data={KEY: "old", "other": "y" * (MAX_BYTES - 400)})
     with pytest.raises(StorageError, match=f"limited to {MAX_BYTES}") as caught:
-        target.update(lambda _: Built([managed_entry("a", note="x" * (MAX_BYTES - 900))], b"m"), stop)
+        target.update(lambda _: Built([managed_entry("a", note="x" * 500)], b"m"), stop)
     assert "COPILOT_MODELS_INCLUDE" in caught.value.hint
     assert api.count("PATCH") == 0
     assert api.object["data"][KEY] == "old"

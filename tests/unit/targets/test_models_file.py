@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from sidecar.errors import SidecarError, StorageError
+from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
+from sidecar.litellm_hot_reload.models_file import entries_in as hook_reads
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
 from sidecar.targets.base import Built
@@ -22,6 +24,7 @@ from sidecar.targets.models_file import (
     verify_models_file,
 )
 from tests.fakes.catalog import model
+from tests.support.entries import managed_entry
 from tests.support.files import files_under, unprivileged
 
 SETTINGS = Settings()
@@ -169,6 +172,38 @@ def test_check(data):
     """What does not parse to what was meant is refused."""
     with pytest.raises(SidecarError):
         verify_models_file(data, entries(A))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [managed_entry(f"m-{number}") for number in range(MAX_ENTRIES + 1)],
+        [managed_entry(f"m-{number}", texts=["x" * 900] * 100) for number in range(25)],
+    ],
+    ids=["entries", "bytes"],
+)
+def test_more_than_the_hook_reads_is_not_published(path, items):
+    """What LiteLLM's hook would refuse as too large never replaces the last good file; the cure is named."""
+    publish_models(path, entries(A))
+    before = identity(path)
+    with pytest.raises(StorageError, match=str(MAX_ENTRIES)) as caught:
+        publish_models(path, items)
+    assert "COPILOT_MODELS_INCLUDE" in caught.value.hint and identity(path) == before
+    assert publish_models(path, items[:20]) is not None and len(hook_reads(path.read_bytes())) == 20
+
+
+def test_what_the_hook_would_refuse_is_not_published(path):
+    """An entry that LiteLLM's hook would refuse, and the whole file with it, is a defect that the file never sees."""
+    for wrong in (managed_entry("a", note="os.environ/X"), managed_entry("a") | {"x": 1}):
+        with pytest.raises(SidecarError, match="hook would refuse"):
+            publish_models(path, [wrong])
+    assert not path.exists()
+
+
+def test_text_that_grows_by_its_escapes(path):
+    """Text of characters that are shown as long escapes stays within what the hook takes."""
+    publish_models(path, entries(model("m", name="\U000e0001" * 500, vendor="\u202e" * 500)))
+    assert hook_reads(path.read_bytes())
 
 
 def test_missing_directory(tmp_path):

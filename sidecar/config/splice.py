@@ -176,7 +176,12 @@ def _flow(source: Source, listing: Flow, drop: Sequence[int], new: Sequence[str]
     spans = listing.spans
     trailing = bool(spans) and spans[-1].comma is not None
     remaining = [number for number in range(len(spans)) if number not in set(drop)]
-    cuts = [_cut_flow_item(source, spans[number]) for number in drop]
+    commented: set[int] = set()  # items that a comment comes before, with nothing in between that stays
+    for number in drop:
+        gap = source.text[source.last_before(spans[number].start).end : spans[number].start]
+        if "#" in gap or (not new and number - 1 in commented):
+            commented.add(number)
+    cuts = [_cut_flow_item(source, spans[number], number in commented) for number in drop]
     commas = [spans[number].comma for number in drop]
     place = drop[0] if drop else len(spans)
     later = [number for number in remaining if number > place]
@@ -193,16 +198,15 @@ def _flow(source: Source, listing: Flow, drop: Sequence[int], new: Sequence[str]
     return [*edits, *cuts, *(Edit(comma, comma + 1) for comma in commas if comma is not None)]
 
 
-def _cut_flow_item(source: Source, span: Span) -> Edit:
+def _cut_flow_item(source: Source, span: Span, commented: bool) -> Edit:
     """Remove an item with the blanks before it, and the line break unless that ends a comment with text after it."""
     start = span.start
     while source.text[start - 1 : start] in (" ", "\t") and start:
         start -= 1
     if source.line_start(start) != start or not start:
         return Edit(start, span.end)
-    gap = source.text[source.last_before(span.start).end : span.start]
     following = span.end if span.comma is None else span.comma + 1
-    if "#" in gap and source.text[following : source.line_end(following)].strip(" \t"):
+    if commented and source.text[following : source.line_end(following)].strip(" \t"):
         return Edit(start, span.end)
     return Edit(source.previous_line_end(start), span.end)
 

@@ -232,6 +232,8 @@ def test_block_scalar_keeps_its_line_break_when_the_end_of_the_file_goes() -> No
         ("[{O}, {O}]", "[]"),
         ("[\n  {O}, # o\n  {a: 1}\n]", "[ # o\n  {a: 1}\n]"),
         ("[ # c\n  {O}]", "[ # c\n]"),
+        ("[ # c\n  {O},\n  {O}]", "[ # c\n]"),
+        ("[{a: 1}, # c\n  {O},\n  {O},\n  {O}]", "[{a: 1} # c\n]"),
     ],
 )
 def test_taken_out_of_a_flow_list(config: str, expected: str) -> None:

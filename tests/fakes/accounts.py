@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
+
+from .marked import marked
 
 
 class Accounts:
@@ -32,7 +33,7 @@ class Accounts:
 
     def new_access_token(self, login: str | None = None, kind: str = "ghu_", token: str | None = None) -> str:
         """A valid access token of ``login``; ``token`` registers a given text instead of a random one."""
-        token = token or f"{kind}fake{secrets.token_hex(16)}"
+        token = token or kind + marked("a")
         with self.lock:
             self._access_tokens[token] = login or self.login
         return token
@@ -50,7 +51,7 @@ class Accounts:
     def new_copilot_token(self) -> tuple[str, int]:
         """A Copilot token and its ``expires_at``."""
         expires_at = int(self.now() + self.token_lifetime)
-        token = f"tid=fake{secrets.token_hex(12)};exp={expires_at};sku=fake_{self.plan};chat=1:{secrets.token_hex(16)}"
+        token = f"tid={marked('c')};exp={expires_at};sku=fake_{self.plan};chat=1:{marked('c')}"
         with self.lock:
             self._copilot_tokens[token] = expires_at
         return token, expires_at

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from .marked import marked
+
 MODES = ("pending", "approve", "deny", "expire", "disabled")
 # A client that waits for exactly the interval may seem early by a timer's grain.
 TOLERANCE = 0.1
@@ -52,7 +54,7 @@ class DeviceFlow:
     def start(self, client_id: str) -> DeviceCode:
         letters = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ0123456789") for _ in range(8))
         code = DeviceCode(
-            device_code=secrets.token_hex(20),
+            device_code=marked("d"),
             user_code=f"{letters[:4]}-{letters[4:]}",
             client_id=client_id,
             issued=time.monotonic(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+from tests.support import canary
+from tests.support.files import put_secret
 from tests.support.paths import ROOT
 
 PARTS = (
@@ -17,7 +19,7 @@ PARTS = (
     "README.md",
     "LICENSE",
 )
-TOKEN = "ghu_" + "s" * 32 + "WXYZ"
+TOKEN = canary.new("a")
 
 
 class Clone:
@@ -48,19 +50,23 @@ class Clone:
     def log_in(self):
         self.gh.new_access_token(token=TOKEN)
         self.tokens.mkdir(parents=True)
-        (self.tokens / "access-token").write_text(TOKEN)
+        put_secret(self.tokens / "access-token", TOKEN)
 
     def run(self, script, *arguments, cwd="/", timeout=60, **environ):
         """A script from start to end, by its full path, in another directory."""
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(self.root / "scripts" / script), *arguments],
             cwd=cwd,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
         )
-        assert TOKEN not in done.stdout + done.stderr
-        return done
+        with process, canary.Watch(process.pid):
+            try:
+                out, err = process.communicate(timeout=timeout)
+            finally:
+                process.kill()
+        canary.search(f"the output of {script}", out + err)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)

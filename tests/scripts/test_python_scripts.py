@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.scripts.clone import TOKEN
+from tests.support import canary
+from tests.support.files import put_secret
 
 
 def models(path):
@@ -28,7 +30,6 @@ def test_login(clone):
     again = clone.run("github_auth.py")
     assert again.returncode == 0 and "Already logged in" in again.stdout
     assert (clone.tokens / "github_token.json").exists()
-    assert text not in done.stdout + done.stderr + again.stdout
 
 
 def hosts(text):
@@ -36,7 +37,7 @@ def hosts(text):
 
 
 def apps(text):
-    wrong = {"user": "somebody", "oauth_token": "gho_" + "x" * 36}
+    wrong = {"user": "somebody", "oauth_token": canary.new("a", "gho_")}
     return {
         "127.0.0.1:Iv1.other": wrong,
         "127.0.0.1:Iv1.b507a08c87ecfe98": {"user": "somebody", "oauth_token": text},
@@ -59,12 +60,13 @@ def test_import(clone, place, content, tmp_path):
     clone.gh.new_access_token(token=TOKEN)
     source = clone.home / place
     source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text(json.dumps(content(TOKEN)) if content else TOKEN + "\n")
+    put_secret(source, json.dumps(content(TOKEN)) if content else TOKEN + "\n")
+    canary.may_hold(source, "a", "where somebody else keeps it")
     before = source.read_bytes()
     given = [str(source if "token" in place else source.parent)] if "somewhere" in place else []
     target = tmp_path / "tokens"
     done = clone.run("github_auth.py", "--import", *given, GITHUB_COPILOT_TOKEN_DIR=str(target))
-    assert done.returncode == 0 and "ghu_…WXYZ" in done.stdout, done.stderr
+    assert done.returncode == 0 and f"ghu_…{TOKEN[-4:]}" in done.stdout, done.stderr
     assert (target / "access-token").read_text() == TOKEN and source.read_bytes() == before
     assert (target / "github_token.json").stat().st_mode & 0o777 == 0o600
     # A token is sent to the host it is for, and to no other.
@@ -74,9 +76,10 @@ def test_import(clone, place, content, tmp_path):
 def test_import_of_nothing(clone):
     """Without a token that serves, the exit code and the hint are those of a missing login."""
     assert clone.run("github_auth.py", "--import").returncode == 3
-    (clone.home / "old").write_text("ghu_" + "r" * 36)
+    old = canary.new("a")
+    put_secret(canary.may_hold(clone.home / "old", "a", "what is imported"), old)
     done = clone.run("github_auth.py", "--import", "old", cwd=clone.home)
-    assert done.returncode == 3 and "ghu_…rrrr" in done.stderr and not clone.tokens.exists()
+    assert done.returncode == 3 and f"ghu_…{old[-4:]}" in done.stderr and not clone.tokens.exists()
     assert clone.run("github_auth.py", "--import", "/no/such/file").returncode == 5
 
 
@@ -95,7 +98,6 @@ def test_complete_config(clone):
             "user-agent",
         }
     assert yaml.safe_load(path.read_text())["general_settings"]["master_key"] == "os.environ/LITELLM_MASTER_KEY"
-    assert TOKEN not in path.read_text()
     path.write_text("# mine\n" + path.read_text())
     assert clone.run("update-github-models.py").returncode == 0
     assert path.read_text().startswith("# mine\n")

@@ -11,12 +11,16 @@ NOBODY = 65534
 
 
 def files_under(directory: Path) -> dict[str, bytes]:
-    """The content of every file in a directory by its relative path; the token directory is left out."""
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and "tokens" not in path.parts
-    }
+    """The content of every file in a directory by its relative path."""
+    found = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in found}
+
+
+def put_secret(path: Path, content: str | bytes) -> None:
+    """Write a file that nobody else may read, as whoever keeps a secret does."""
+    path.touch()
+    path.chmod(0o600)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager

@@ -57,6 +57,7 @@ class HttpServer(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: HttpServer
     protocol_version = "HTTP/1.1"
+    server_version = "test-server"
 
     def do_GET(self) -> None:
         """Any request, whatever its method."""

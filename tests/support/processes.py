@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from signal import SIGTERM
 from typing import IO, Any
 
+from . import canary
 from .paths import ROOT
 from .waiting import until
 
 
 class Process:
-    """A command of the package as a real process; its output is collected as it comes."""
+    """A command of the package as a real process; its output is collected as it comes, and searched for secrets."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.popen = subprocess.Popen(
@@ -27,6 +28,8 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self.watch = canary.Watch(self.popen.pid)
+        self.watch.start()
         self.code: int | None = None
         self.out, self.err = bytearray(), bytearray()
         pairs = ((self.popen.stdout, self.out), (self.popen.stderr, self.err))
@@ -69,6 +72,9 @@ class Process:
         self.code = self.popen.wait(60)
         for reader in self.readers:
             reader.join(60)
+        self.watch.end()
+        canary.search("standard output", bytes(self.out))
+        canary.search("standard error", bytes(self.err))
         return self.code
 
     def signal(self, number: int = SIGTERM) -> int:

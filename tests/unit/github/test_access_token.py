@@ -15,16 +15,17 @@ from sidecar.github.access_token import AccessToken, ensure_token_dir, find_acce
 from sidecar.litellm_hot_reload.exchange import JSON_FILE
 from sidecar.secret import Secret
 from sidecar.service.sync import fetch_catalog
-from tests.support.files import unprivileged
+from tests.support import canary
+from tests.support.files import put_secret, unprivileged
 
-PLAIN, JSON, ENVIRONMENT = "ghu_fromtheplainfile", "ghu_fromthejsonfile", "ghu_fromtheenvironment"
+PLAIN, JSON, ENVIRONMENT = canary.new("a"), canary.new("a"), canary.new("a")
 
 
 def put(bench, plain=None, json_text=None):
     if plain is not None:
-        bench.token_file.write_bytes(plain if isinstance(plain, bytes) else plain.encode())
+        put_secret(bench.token_file, plain)
     if json_text is not None:
-        (bench.tokens / JSON_FILE).write_text(json_text)
+        put_secret(bench.tokens / JSON_FILE, json_text)
 
 
 @pytest.mark.parametrize("environment", [False, True])
@@ -49,11 +50,10 @@ def test_directory_alone(bench):
         find_access_token(bench.settings(GITHUB_TOKEN=ENVIRONMENT), environment=False)
 
 
-@pytest.mark.parametrize(
-    "text", [PLAIN, PLAIN + "\n", f"  {PLAIN} \r\n\r\n", "\ufeff" + PLAIN, f"\ufeff{PLAIN}\r\n"], ids=repr
-)
-def test_blanks_do_not_count(bench, text):
+@pytest.mark.parametrize("form", ["{}", "{}\n", "  {} \r\n\r\n", "\ufeff{}", "\ufeff{}\r\n"], ids=repr)
+def test_blanks_do_not_count(bench, form):
     """A byte order mark, blanks and line ends around a token do not matter, in either file."""
+    text = form.format(PLAIN)
     put(bench, text)
     assert find_access_token(bench.settings()).value == Secret(PLAIN)
     bench.token_file.unlink()
@@ -122,7 +122,7 @@ def test_file_in_place_of_the_directory(bench, tmp_path):
 def test_unreadable(bench, outside, name):
     """A token that belongs to somebody else is named with the cure, rather than taken for none."""
     file = outside / name
-    file.write_text(PLAIN)
+    put_secret(file, PLAIN)
     file.chmod(0o000)
     with unprivileged(), pytest.raises(StorageError, match="Permission denied") as caught:
         find_access_token(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(outside)))
@@ -132,7 +132,8 @@ def test_unreadable(bench, outside, name):
 def test_other_name(bench):
     """GITHUB_COPILOT_ACCESS_TOKEN_FILE names the file, for finding and for storing."""
     settings = bench.settings(GITHUB_COPILOT_ACCESS_TOKEN_FILE="my-token")
-    assert store_access_token(settings, Secret(PLAIN)) == bench.tokens / "my-token"
+    path = canary.may_hold(bench.tokens / "my-token", "a", "the name that is set here")
+    assert store_access_token(settings, Secret(PLAIN)) == path
     assert find_access_token(settings).source == str(bench.tokens / "my-token")
 
 

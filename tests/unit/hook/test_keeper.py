@@ -17,6 +17,7 @@ import pytest
 from sidecar.litellm_hot_reload import exchange, exchange_client
 from sidecar.litellm_hot_reload import keeper as hook
 from tests.fakes.github import GitHub
+from tests.support.files import put_secret
 from tests.support.github_paths import EXCHANGE
 from tests.support.waiting import until
 
@@ -59,7 +60,7 @@ def make(gh: GitHub, directory: Path, **environ: str) -> hook.Keeper:
 
 
 def login(keeper: hook.Keeper, token: str) -> str:
-    (keeper.directory / "access-token").write_text(token + "\n")
+    put_secret(keeper.directory / "access-token", token + "\n")
     return token
 
 
@@ -306,13 +307,13 @@ def test_the_login_is_read_in_every_form_and_only_if_it_can_be_one(gh, keeper, t
     """LiteLLM's plain file first, then JSON; nothing, a directory or unprintable text is "nobody has logged in"."""
     access, named = tmp_path / "access-token", tmp_path / "github_token.json"
     for text in ("", "  \n", "two words", "line\x00feed", "ghü_x"):
-        access.write_text(text)
+        put_secret(access, text)
         keeper.turn()
         assert "nobody has logged in" in keeper.problem
-    named.write_text("[1, 2")
+    put_secret(named, "[1, 2")
     keeper.turn()
     token = gh.new_access_token()
-    named.write_text(json.dumps({"access_token": token}))
+    put_secret(named, json.dumps({"access_token": token}))
     keeper.turn()
     assert [item.headers["authorization"] for item in gh.requests] == [f"token {token}"]
     access.unlink()
@@ -398,7 +399,7 @@ def test_odd_spellings_are_understood(gh, tmp_path):
     """A byte order mark before the token, blanks around a switch, and a home that is not there."""
     odd = make(gh, tmp_path, COPILOT_INSECURE_HTTP=" True ")
     assert odd.plain_http
-    (tmp_path / "access-token").write_bytes(b"\xef\xbb\xbf" + gh.new_access_token().encode() + b"\r\n")
+    put_secret(tmp_path / "access-token", f"\ufeff{gh.new_access_token()}\r\n")
     odd.turn()
     assert odd.current()
     assert str(hook.Keeper({"GITHUB_COPILOT_TOKEN_DIR": "~nobody-of-this-name/x"}).directory).startswith("~nobody")

@@ -68,7 +68,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         last_of_module = nextitem is None or nextitem.path != item.path
         canary.search_made(item.funcargs.get("tmp_path"), others=last_of_module)  # type: ignore[attr-defined]
         if leaked := canary.taken():
-            pytest.fail("a secret got out:\n  " + "\n  ".join(leaked[:20]), pytrace=False)
+            pytest.fail("a secret got out:\n  " + "\n  ".join(leaked[:40]), pytrace=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

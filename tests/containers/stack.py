@@ -18,7 +18,11 @@ from typing import Any
 import requests
 
 from scripts.litellm_versions import default_image
+from tests.containers import searched
 from tests.fakes.control import Control
+from tests.fakes.marked import KINDS
+from tests.support import canary
+from tests.support.files import put_secret
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -110,6 +114,7 @@ class Stack:
             if self._attached and self._attached.poll() is None:
                 self._attached.kill()
                 self._attached.wait(20)
+            searched.search(self)
         finally:
             self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
 
@@ -136,7 +141,8 @@ class Stack:
                 ],
             },
         }
-        self._override.write_text(json.dumps({"services": services}))
+        put_secret(self._override, json.dumps({"services": services}))
+        canary.may_hold(self._override, "a", "what the stand-in is started with")
 
     # Compose
 
@@ -204,7 +210,8 @@ class Stack:
     def container(self, service: str) -> dict[str, Any]:
         """``docker inspect`` of the service's container; an empty dict while there is none."""
         name = self.compose("ps", "--all", "--quiet", service, only_stdout=True).strip()
-        return dict(json.loads(docker("inspect", name))[0]) if name else {}
+        with canary.may_see("".join(KINDS), "this is searched at the end, place by place"):
+            return dict(json.loads(docker("inspect", name))[0]) if name else {}
 
     def life(self, *services: str) -> dict[str, tuple[str, str, int]]:
         """What a restart of a container changes: id, start time and the engine's count of restarts."""
@@ -254,11 +261,13 @@ class Stack:
         """Put ``token`` into the token directory, 0600 and owned by ``uid``; ``directory`` is a script to run there."""
         assert self.token is not None
         script = f"cd /github_auth; umask 077; printf %s {self.token} > access-token; chown {uid}:{uid} access-token"
-        self.shell(f"{script}; {directory or 'true'}")
+        with canary.may_see("a", "the test puts it there"):
+            self.shell(f"{script}; {directory or 'true'}")
 
     def keep_login(self) -> None:
         """Let the stand-in know the access token of this login after its own restart, as GitHub would."""
-        self.token = self.exec("copilot-sync", "cat", "/github_auth/access-token").strip()
+        with canary.may_see("a", "the stand-in is told"):
+            self.token = self.exec("copilot-sync", "cat", "/github_auth/access-token").strip()
         self._write_override()
 
     # What clients see

@@ -8,17 +8,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.containers.stack import MODEL, Stack
+from tests.support import canary
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
-KEY = "sk-0123456789abcdef0123456789abcdef"
+KEY = canary.new("k")
 
 
 @pytest.fixture(scope="module")
 def stack(lasting_stacks: Callable[..., Stack]) -> Stack:
     """A stack with a login, and without GitHub."""
-    made = lasting_stacks(token="ghu_0123456789abcdefToken")
+    made = lasting_stacks(token=canary.new("a"))
     made.write_token(1000)
     return made
 
@@ -64,7 +65,7 @@ def test_the_volume_of_an_earlier_run_serves_without_github(stack: Stack) -> Non
         assert answer.status_code in {401, 500} and MODEL not in answer.text
     # Without a database there is no other key that could be right, and LiteLLM says just that. The key that was made
     # before is none any more, either.
-    for key in ("sk-wrong", made):
+    for key in (canary.new("k"), made):
         wrong = stack.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
         assert wrong.status_code in {400, 401, 500} and MODEL not in wrong.text
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.containers.stack import BASE_IMAGE, CommandFailed, Stack, docker
+from tests.support import canary
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
@@ -55,7 +56,7 @@ def test_the_image_holds_no_more_than_it_needs(image: str, about: dict[str, Any]
 
 def test_any_uid_on_a_read_only_file_system(image: str, stacks: Callable[..., Stack]) -> None:
     """`sync` works as uid 12345 without root, without any capability and with nothing writable but /shared."""
-    stack = stacks(token="ghu_0123456789abcdefToken")
+    stack = stacks(token=canary.new("a"))
     stack.up("github")
     until(stack.control.healthy, 20, "the stand-in is up")
     # The engine gives an empty volume the owner that the image's directory has, each time that it is mounted.
@@ -76,7 +77,7 @@ def test_any_uid_on_a_read_only_file_system(image: str, stacks: Callable[..., St
 @pytest.fixture(scope="module")
 def stack(lasting_stacks: Callable[..., Stack]) -> Stack:
     """The stand-in and a token; the sidecar is up when a test has said so."""
-    made = lasting_stacks(token="ghu_0123456789abcdefToken")
+    made = lasting_stacks(token=canary.new("a"))
     made.write_token(1001)
     made.up("github")
     return made

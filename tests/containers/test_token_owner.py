@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.containers.stack import CONFINED, MODEL, READS_ALL, Stack, docker
+from tests.support import canary
 from tests.support.paths import ROOT
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
-TOKEN = "ghu_0123456789abcdefToken"
+TOKEN = canary.new("a")
 SUCCESS = 'copilot_sync_total{result="success"}'
 
 
@@ -79,10 +80,11 @@ def runs_as(stack: Stack, uid: int) -> None:
 def sidecar_and_litellm_read_it(stack: Stack) -> None:
     stack.up("github", "copilot-sync")
     until(lambda: stack.metric(SUCCESS) >= 1, 20, "a sync")
-    read = stack.compose(
-        *("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "litellm", "/github_auth/access-token"),
-        only_stdout=True,
-    )
+    with canary.may_see("a", "LiteLLM reads it"):
+        read = stack.compose(
+            *("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "litellm", "/github_auth/access-token"),
+            only_stdout=True,
+        )
     assert read == TOKEN
 
 
@@ -118,7 +120,8 @@ def test_a_revoked_token_of_another_user_is_replaced(stacks: Callable[..., Stack
     stack.control.device_flow(mode="approve", interval=1)
     said = stack.run("login")
     assert "a new login is needed" in said and "Logged in as octocat" in said
-    assert stack.exec("copilot-sync", "cat", "/github_auth/access-token") != TOKEN
+    with canary.may_see("a", "the new one"):
+        assert stack.exec("copilot-sync", "cat", "/github_auth/access-token") != TOKEN
     stack.compose("restart", "--timeout", "2", "copilot-sync")
     until(lambda: stack.metric(SUCCESS) >= 1, 20, "a sync with the new token")
     runs_as(stack, 0)

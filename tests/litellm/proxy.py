@@ -24,11 +24,13 @@ from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.litellm_proxy.hook_package import install_hook
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
+from tests.support import canary
 from tests.support.entries import entries_of
+from tests.support.files import put_secret
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
-KEY = "sk-" + "test" * 6
+KEY = canary.new("k")
 CONFIG: dict[str, Any] = {
     "include": ["models.yaml"],
     "model_list": [],
@@ -202,6 +204,8 @@ class Proxy:
         self._clients.clear()
         if self.process is None:
             return
+        for pid in canary.descendants(self.process.pid):
+            canary.search_process(pid)
         try:
             os.killpg(self.process.pid, number)
             self.process.wait(20)
@@ -296,9 +300,7 @@ class Proxy:
         return self.request("POST", "/v1/chat/completions", json=body, stream=bool(more.get("stream")))
 
     def login(self, token: str, name: str = "access-token") -> None:
-        file = self.token_dir / name
-        file.write_text(token)
-        file.chmod(0o600)
+        put_secret(self.token_dir / name, token)
 
 
 class Both:

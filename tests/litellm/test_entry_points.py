@@ -14,6 +14,7 @@ import yaml
 from sidecar.files import replace_file
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
+from tests.support import canary
 from tests.support.waiting import until
 
 from .proxy import CONFIG, Proxy
@@ -82,5 +83,5 @@ def test_the_hook_tells_what_it_found(strict):
     assert {"get_api_key", "get_api_base"} <= set(told["guarded"])
     assert (told["unguarded"], told["unknown"], told["notes"]) == ([], [], [])
     assert told["refusals_noticed"] and told["follows"]
-    refused = proxy.request("GET", "/copilot_hook", headers={"Authorization": "Bearer sk-wrong"})
+    refused = proxy.request("GET", "/copilot_hook", headers={"Authorization": f"Bearer {canary.new('k')}"})
     assert refused.status_code >= 400 and "guarded" not in refused.text

@@ -11,6 +11,7 @@ import requests
 
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
+from tests.support import canary
 from tests.support.waiting import until
 
 from . import database
@@ -160,7 +161,9 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         found = client.pop("PYTHONPATH")
         # Every exchange goes to GitHub's real name, so that it is known whose each Copilot token is.
         github = {name: value for name, value in gh.env().items() if name != "GITHUB_COPILOT_API_KEY_URL"}
-        proxy = Proxy(home, {**github, **names.env, **client, "DATABASE_URL": data.url, "LITELLM_SALT_KEY": "sk-salt"})
+        proxy = Proxy(
+            home, {**github, **names.env, **client, "DATABASE_URL": data.url, "LITELLM_SALT_KEY": canary.new("k")}
+        )
         proxy.env["PYTHONPATH"] += f":{found}"
         proxy.login(gh.new_access_token("shared"))
         publish(proxy, CATALOG)
@@ -229,12 +232,12 @@ def test_who_has_no_seat_is_told(team: Team) -> None:
 @needs_per_user_login
 @pytest.mark.feature("per-user")
 def test_no_token_in_the_clear(team: Team) -> None:
-    """The members' tokens are encrypted in the database and in no log line."""
+    """The members' tokens are encrypted in the database."""
     member = team.member("emil")
     assert member.connect()["status"] == "connected"
     stored = team.data.rows('select credential_b64 from "LiteLLM_UserProviderCredentials"')
-    assert stored and "ghu_" not in "".join(stored)
-    assert "ghu_" not in team.proxy.log()
+    assert stored
+    canary.search("the database", "".join(stored))
 
 
 @needs_per_user_login

@@ -21,6 +21,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import urllib3
@@ -34,6 +35,7 @@ FILES = {
     "access-token": ("a", "the token directory's file, as LiteLLM names it"),
     "github_token.json": ("a", "the same for this project's older users"),
     "api-key.json": ("c", "LiteLLM's own file for the Copilot token"),
+    "master-key": ("k", "the key that is made for LiteLLM at the first start"),
 }
 # Variables of a process's environment: the kinds, and why.
 VARIABLES = {
@@ -49,16 +51,16 @@ OWN_SERVERS = ("github-fake", "test-server")
 _mark = MARK.encode()
 
 
-def _base64() -> Iterator[bytes]:
-    """What every base64 text of the mark has in it, wherever in the text that was encoded it begins."""
+def _base64(part: bytes) -> Iterator[bytes]:
+    """What every base64 text of something with this part has in it, wherever the part begins."""
     for before in range(3):
-        encoded = base64.b64encode(bytes(before) + _mark)
-        yield encoded[-(-8 * before // 6) : 8 * (before + len(_mark)) // 6]
+        encoded = base64.b64encode(bytes(before) + part)
+        yield encoded[-(-8 * before // 6) : 8 * (before + len(part)) // 6]
 
 
 _FORMS = {
     "plain": [_mark, _mark.upper()],
-    "base64": list(_base64()),
+    "base64": list(_base64(_mark)),
     "hexadecimal": [_mark.hex().encode(), _mark.hex().upper().encode()],
     "percent": ["".join(f"%{byte:02{x}}" for byte in _mark).encode() for x in "xX"],
     "UTF16": [MARK.encode("utf-16-le")],
@@ -72,7 +74,8 @@ _SEARCHED = re.compile(
 found: list[str] = []
 made: list[Path] = []
 _searched: set[Path] = set()
-_taken: set[str] = set()
+_in_files: set[str] = set()
+_added: dict[bytes, tuple[str, str]] = {}
 _files: dict[Path, str] = {}
 _may_see = ""
 
@@ -82,9 +85,23 @@ def new(kind: str, prefix: str | None = None) -> str:
     return (PREFIXES.get(kind, "") if prefix is None else prefix) + marked(kind)
 
 
+def add(kind: str, secret: str) -> None:
+    """Look also for a secret that was made elsewhere, and so has no mark."""
+    assert kind in KINDS and len(secret) >= 16
+    raw = secret.encode()
+    forms = {"plain": [raw, raw[: len(raw) // 2], raw[len(raw) // 2 :]], "base64": list(_base64(raw))}
+    forms |= {"hexadecimal": [raw.hex().encode()], "URL": [quote(secret, safe="").encode()]}
+    for form, needles in reversed(forms.items()):
+        _added.update((needle, (kind, form)) for needle in needles)
+
+
 def leaks(data: bytes, allowed: str = "") -> list[str]:
     """What secrets are in the data, and how; those of the ``allowed`` kinds may be there as they are."""
-    result: list[str] = []
+    result = [
+        f"{KINDS[kind]} that was made elsewhere, as {form}"
+        for needle, (kind, form) in _added.items()
+        if not (form == "plain" and kind in allowed) and needle in data
+    ]
     if not any(needle in data for needle in _NEEDLES):
         return result
     for match in _SEARCHED.finditer(data):
@@ -115,11 +132,11 @@ def may_see(kinds: str, why: str) -> Iterator[None]:
     """Answers, and output of commands, that the test gets in here may hold secrets of these kinds."""
     global _may_see
     assert why and set(kinds) <= KINDS.keys()
-    _may_see = kinds
+    before, _may_see = _may_see, kinds
     try:
         yield
     finally:
-        _may_see = ""
+        _may_see = before
 
 
 def search_file(place: str, name: str, mode: int, data: bytes, allowed: str | None = None) -> None:
@@ -267,8 +284,8 @@ def search_made(own: Path | None, *, others: bool) -> None:
 
 
 def taken() -> list[str]:
-    """What was found since the last time, and never before."""
-    leaked = [leak for leak in dict.fromkeys(found) if leak not in _taken]
-    _taken.update(leaked)
+    """What was found since the last time; what a file that goes on has told once it does not tell again."""
+    leaked = [leak for leak in dict.fromkeys(found) if leak not in _in_files]
+    _in_files.update(leak for leak in leaked if leak.startswith(tuple(map(str, made))))
     found.clear()
     return leaked

@@ -22,6 +22,7 @@ from typing import Any
 import requests
 
 from tests.fakes.control import Control
+from tests.k8s import searched
 from tests.k8s.manifests import (
     K8S,
     LITELLM_IMAGE,
@@ -34,13 +35,14 @@ from tests.k8s.manifests import (
     rewritten,
 )
 from tests.k8s.manifests import find as find_object
+from tests.support import canary
 from tests.support.paths import ROOT
 from tests.support.waiting import until
 
 IMAGE = os.environ.get("COPILOT_TEST_K8S_IMAGE") or "litellm-copilot-model-sync:k8s-test"
 LITELLM = os.environ.get("LITELLM_IMAGE") or LITELLM_IMAGE
 BASE = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
-KEY = "sk-" + "k8s-test" * 3
+KEY = canary.new("k")
 MODEL = "github_copilot/claude-sonnet-4.6"
 
 
@@ -102,7 +104,7 @@ class App:
     def __init__(self, cluster: Cluster, variant: str | None, replicas: int = 2, **settings: str) -> None:
         self.cluster, self.variant, self.replicas, self.settings = cluster, variant, replicas, settings
         self.namespace = f"copilot-test-{secrets.token_hex(4)}"
-        self.token = "ghu_" + secrets.token_hex(18)
+        self.token = canary.new("a")
         self.github_ip = ""
         self.items: list[Object] = []
 
@@ -112,11 +114,17 @@ class App:
             until(self._has_account, 90, "the namespace has its service account", every=0.3)
             self._start_github()
         except BaseException:
-            self.__exit__()
+            self._delete()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        try:
+            searched.search(self)
+        finally:
+            self._delete()
+
+    def _delete(self) -> None:
         with contextlib.suppress(KubectlFailed, subprocess.TimeoutExpired):
             self.kubectl("delete", "deployment,cronjob,job", "--all", "--wait=false")
             self.kubectl("delete", "pod", "--all", "--grace-period=1", "--wait=false")

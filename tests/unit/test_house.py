@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -29,6 +30,19 @@ def test_every_test_says_what_it_holds() -> None:
                     wrong.append(f"{path}:{node.lineno} {node.name}")
     assert wrong == []
     assert seen > 500
+
+
+def test_no_secret_is_written_down() -> None:
+    """What looks like a token or a key is made by tests/support/canary.py, or else nobody would look for it."""
+    shape = re.compile(r"^(gh[a-z]|github_pat)_\w{16,}$|^sk-\w{8,}$")
+    wrong = [
+        f"{path}:{node.lineno} {node.value}"
+        for path, module in parsed("**/*.py")
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and shape.match(node.value)
+    ]
+    # The test of the mask itself shows what becomes of one.
+    assert {item.partition(":")[0] for item in wrong} == {"tests/unit/test_secret.py"}
 
 
 def test_what_tests_share_imports_no_tests() -> None:

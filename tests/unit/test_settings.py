@@ -18,6 +18,7 @@ from sidecar.errors import UsageError
 from sidecar.parsers import ADDRESS
 from sidecar.secret import Secret
 from sidecar.settings import Settings, declarations, likely_typos
+from tests.support import canary
 from tests.support.paths import ROOT
 
 WRONG = {
@@ -156,22 +157,23 @@ def test_slash_at_the_end():
 @pytest.mark.parametrize("show", [repr, str, ascii, "{}".format, "{!r}".format])
 def test_secret_does_not_show(show):
     """Neither a secret nor the settings that hold it show it."""
-    found = load(GITHUB_TOKEN=" ghu_verysecret \n")
-    assert found.github_token.reveal() == "ghu_verysecret"
-    assert "verysecret" not in show(found.github_token) + show(found)
+    secret = canary.new("a")
+    found = load(GITHUB_TOKEN=f" {secret} \n")
+    assert found.github_token.reveal() == secret
+    canary.search("what is shown", show(found.github_token) + show(found))
 
 
-def test_secret_is_not_serialised_or_logged(caplog):
+def test_secret_is_not_serialised_or_logged():
     """JSON refuses a secret, and a log line hides it."""
+    secret = Secret(canary.new("a"))
     with pytest.raises(TypeError):
-        json.dumps(Secret("ghu_verysecret"))
-    logging.getLogger("x").warning("token %s", Secret("ghu_verysecret"), extra={"token": Secret("ghu_verysecret")})
-    assert "verysecret" not in caplog.text + str(caplog.records[0].__dict__)
+        json.dumps(secret)
+    logging.getLogger("x").warning("token %s", secret, extra={"token": secret})
 
 
 def test_secret_is_not_in_a_refusal():
     """A mistake elsewhere does not show the token."""
-    assert "verysecret" not in refusal(GITHUB_TOKEN="ghu_verysecret", COPILOT_HEALTH_PORT="x")
+    canary.search("the refusal", refusal(GITHUB_TOKEN=canary.new("a"), COPILOT_HEALTH_PORT="x"))
 
 
 def test_secrets_compare_by_value():

@@ -21,6 +21,7 @@ from sidecar.settings import Settings
 from sidecar.targets.base import Built, Synced
 from sidecar.user_command import run_user_command
 from tests.fakes.catalog import model
+from tests.support import canary
 from tests.support.http_server import HttpServer
 from tests.support.waiting import until
 
@@ -109,11 +110,11 @@ def test_command_leaves_a_service_running(stop, tmp_path):
 
 def test_command_has_no_access_token(monkeypatch, stop, tmp_path):
     """GITHUB_TOKEN stays with the sidecar; other variables go through."""
-    monkeypatch.setenv("GITHUB_TOKEN", "ghu_secretsecretsecret")
+    monkeypatch.setenv("GITHUB_TOKEN", canary.new("a"))
     monkeypatch.setenv("OTHER", "there")
     assert run_user_command(f"sh -c 'env > {tmp_path}/env'", b"", stop) == ""
     text = (tmp_path / "env").read_text()
-    assert "OTHER=there" in text and "ghu_secret" not in text
+    assert "OTHER=there" in text
 
 
 def test_url_is_retried(bench, stop):

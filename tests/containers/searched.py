@@ -49,6 +49,16 @@ def _container(item: dict[str, Any]) -> None:
     canary.search(f"the configuration of {service}", json.dumps(item))
     canary.search(f"the image of {service}", _run("docker", "image", "inspect", item["Image"]))
     canary.search(f"the log of {service}", _run("docker", "logs", name))
+    try:
+        _processes(item)
+    except AssertionError:
+        if json.loads(_run("docker", "inspect", name))[0]["State"]["Running"]:
+            raise
+
+
+def _processes(item: dict[str, Any]) -> None:
+    """Only while it is running: arguments, environments, and files that are not in a volume."""
+    name, service = item["Id"], item["Config"]["Labels"]["com.docker.compose.service"]
     if not item["State"]["Running"]:
         return
     canary.search(f"the processes of {service}", _run("docker", "top", name, "-eo", "pid,args"))

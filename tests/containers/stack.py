@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -110,13 +111,12 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.ExitStack() as ending:
+            ending.callback(self.compose, "down", "--volumes", "--remove-orphans", "--timeout", "2")
             if self._attached and self._attached.poll() is None:
-                self._attached.kill()
-                self._attached.wait(20)
+                ending.callback(self._attached.wait, 20)
+                ending.callback(self._attached.kill)
             searched.search(self)
-        finally:
-            self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
 
     def _write_override(self) -> None:
         """Ports for the tests, a stand-in that knows ``token``, and a LiteLLM that needs no internet."""
@@ -282,7 +282,8 @@ class Stack:
 
     def made_key(self) -> str:
         """The key as README says to get it."""
-        return self.compose("exec", "-T", "copilot-sync", "cat", "/keys/master-key", only_stdout=True).strip()
+        with canary.may_see("k", "a client needs it"):
+            return self.compose("exec", "-T", "copilot-sync", "cat", "/keys/master-key", only_stdout=True).strip()
 
     def request(
         self, method: str, path: str, *, key: bool = True, headers: dict[str, str] | None = None, **kwargs: Any

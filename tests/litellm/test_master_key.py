@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
+from tests.support.files import put_secret
+
 from .proxy import KEY
 
 pytestmark = pytest.mark.core
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.core
 def test_the_key_of_the_file_is_the_key_of_every_worker(fresh_gh, start, tmp_path):
     """With no key in its environment, LiteLLM refuses whoever does not send the file's, and serves whoever does."""
     file = tmp_path / "master-key"
-    file.write_text(f"{KEY}\n")
+    put_secret(file, f"{KEY}\n")
     env = {"LITELLM_MASTER_KEY": "", "LITELLM_MASTER_KEY_FILE": str(file)}
     proxy = start(fresh_gh, workers=2, env=env)
     proxy.login(fresh_gh.new_access_token())
@@ -24,7 +26,6 @@ def test_the_key_of_the_file_is_the_key_of_every_worker(fresh_gh, start, tmp_pat
     for headers in ({}, {"Authorization": "Bearer sk-wrong"}, {"Origin": "https://evil.example"}):
         for _ in range(5):
             assert requests.get(f"{proxy.url}/v1/models", headers=headers, timeout=60).status_code in {400, 401, 500}
-    assert KEY not in proxy.log()
 
 
 def test_without_its_key_litellm_does_not_start(fresh_gh, start, tmp_path):

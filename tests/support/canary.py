@@ -193,7 +193,7 @@ class Watch(threading.Thread):
     A process that lives for less than ``EVERY`` seconds may be missed.
     """
 
-    EVERY = 0.005
+    EVERY = 0.01
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.containers.stack import BASE_IMAGE, CommandFailed, Stack, docker
+from tests.containers.stack import BASE_IMAGE, CONFINED, CommandFailed, Stack, docker
 from tests.support import canary
 from tests.support.waiting import until
 
@@ -127,6 +127,7 @@ def test_sigterm_while_waiting_for_a_login(stacks: Callable[..., Stack]) -> None
     until(lambda: "no sync: no access token" in stack.logs("copilot-sync"), 20, "the sidecar waits for a token")
     ends_within_a_second(stack)
     until(lambda: "Waiting for the login" in stack.logs("login"), 20, "the login waits")
+    assert stack.confinement("login") == CONFINED
     docker("stop", "--time", "20", stack.container("login")["Id"])
     assert stack.wait_exited("login") == 143
 

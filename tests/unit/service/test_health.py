@@ -211,11 +211,8 @@ def many_descriptors():
 
 
 def test_a_thousand_trickling_clients_starve_no_probe(bench, many_descriptors):
-    """With 1,020 connections that each send a byte now and then, `/livez` answers; in the end nothing is left of them.
-
-    The service is a process of its own, with the 1,024 descriptors that most systems give.
-    """
-    service = bench.start("run")
+    """With 1,020 connections that send a byte now and then, `/livez` answers; in the end nothing is left of them."""
+    service = bench.start("run")  # with the 1,024 descriptors that most systems give
     resource.prlimit(service.popen.pid, resource.RLIMIT_NOFILE, (1024, 1024))
     until(lambda: bench.ask("/livez"), what="the service answers")
     before, threads = descriptors(service), thread_count(service)

@@ -298,7 +298,7 @@ class Stack:
         except requests.RequestException:
             return False
 
-    def wait_alive(self, seconds: float = 90) -> None:
+    def wait_alive(self, seconds: float = 300) -> None:
         until(self.alive, seconds, "LiteLLM is up", every=0.1)
 
     def models(self) -> set[str]:

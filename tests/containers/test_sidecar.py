@@ -50,7 +50,7 @@ def test_the_image_holds_no_more_than_it_needs(image: str, about: dict[str, Any]
     options = ("--rm", "--entrypoint", "/bin/sh")
     uid, *found = docker("run", *options, image, "-uc", script).split("\n")
     assert uid == "10001"
-    own = ("/github_auth", "/shared", "/tmp", "/var/tmp", "/run/lock", "/var/lock")
+    own = ("/github_auth", "/shared", "/keys", "/tmp", "/var/tmp", "/run/lock", "/var/lock")
     assert [line for line in found if line and line not in own] == []
 
 

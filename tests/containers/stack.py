@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -28,7 +29,8 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
-IMAGE = "litellm-copilot-model-sync:test"
+IMAGE = f"litellm-copilot-model-sync:test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+"""Of this checkout: another one, tested on the same engine at the same time, must not replace it."""
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
 LITELLM_IMAGE = os.environ.get("LITELLM_IMAGE") or default_image()
 OURS = ("login", "copilot-sync", "litellm")

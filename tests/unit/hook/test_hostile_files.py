@@ -26,6 +26,7 @@ from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 from tests.support.entries import entries_of, entry_text, managed_entry
+from tests.support.files import put_secret
 from tests.support.github_paths import EXCHANGE
 
 HUGE = 400 * 2**20
@@ -69,7 +70,7 @@ def keeper(gh: GitHub, tmp_path: Path) -> Keeper:
     gh.heal()
     gh.set(clock_skew=0.0, plan_host=None, token_lifetime=1800, refresh_in=1500)
     keeper = Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(tmp_path), **gh.env()})
-    (tmp_path / "access-token").write_text(gh.new_access_token())
+    put_secret(tmp_path / "access-token", gh.new_access_token())
     return keeper
 
 

@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 
+from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES
 from sidecar.models.absences import dump_absences, load_absences, merge_absences
 from sidecar.models.catalog import catalog_items, parse_models
 from sidecar.models.customize import Alias, resolve_aliases
@@ -21,7 +22,8 @@ PRICES = tiered(
     tier(300, 1500, 30, cache_write_price=375, max_prompt_tokens=200_000),
     tier(600, 2250, 60, max_prompt_tokens=936_000),
 )
-SMALL, LARGE = 500, 2000
+SMALL, LARGE = 250, MAX_ENTRIES
+LESS_THAN_SQUARE = 2.5  # with its square, the work for an item would grow fourfold from one to the other
 TRACED = 10  # tracing makes everything so slow that the memory is measured with fewer items
 
 
@@ -55,10 +57,18 @@ def render(items, check=True):
         verify_models_file(data, entries)
 
 
+def least(call):
+    """The least CPU time of three runs, in seconds: whatever else the machine does only adds to it."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        call()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
 def seconds(items):
-    began = time.process_time()
-    render(items)
-    return time.process_time() - began
+    return least(lambda: render(items))
 
 
 def peak(items):
@@ -81,7 +91,7 @@ def test_an_item_costs_the_same_in_a_large_catalog(kind, share, record_property)
         few, many = ([kind(number) for number in range(count)] for count in (small, large))
         one, other = measure(few) / small, measure(many) / large
         record_property(f"{kind.__name__}, {measure.__name__} an item", f"{one:.4g}, {other:.4g}: {other / one:.2f}")
-        assert other < 1.8 * one, f"{measure.__name__} an item: {one:g} of {small}, {other:g} of {large}"
+        assert other < LESS_THAN_SQUARE * one, f"{measure.__name__} an item: {one:g} of {small}, {other:g} of {large}"
 
 
 @pytest.mark.long
@@ -91,9 +101,6 @@ def test_aliases_cost_the_same_in_a_large_catalog():
     def took(count):
         models, _ = parse_models([distinct(number) for number in range(count)])
         aliases = tuple(Alias(f"a{number}", "m-*", newest=True) for number in range(30))
-        began = time.process_time()
-        resolve_aliases(aliases, models, [model.id for model in models])
-        return (time.process_time() - began) / count
+        return least(lambda: resolve_aliases(aliases, models, [model.id for model in models])) / count
 
-    took(10)
-    assert took(LARGE) < 1.8 * took(SMALL)
+    assert took(LARGE) < LESS_THAN_SQUARE * took(SMALL)

@@ -10,16 +10,21 @@ import fcntl
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 from sidecar.errors import SidecarError
 from sidecar.files import storage_errors
 from sidecar.text import printable
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 100_000_000
 MAX_OLD_FILES = 5
@@ -39,13 +44,21 @@ class _PlainFormatter(logging.Formatter):
 
 
 class Rotating(RotatingFileHandler):
-    """A log file of at most MAX_BYTES, with MAX_OLD_FILES old ones next to it. Several processes may share it."""
+    """A log file of at most MAX_BYTES, with MAX_OLD_FILES old ones, all 0600. Several processes may share it.
+
+    ``readable`` are those of them that others may read, because they belong to another user.
+    """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         hint = f"Choose one in a directory that uid {os.getuid()} may write to."
         with storage_errors(path, "written", kind="the log file", hint=hint):
             path.parent.mkdir(parents=True, exist_ok=True)
             super().__init__(path, maxBytes=max_bytes, backupCount=MAX_OLD_FILES, encoding="utf-8", errors="replace")
+        old = [f"{self.baseFilename}.{number}" for number in range(1, MAX_OLD_FILES + 1)]
+        self.readable = [name for name in (self.baseFilename, *old) if not _narrow(name)]
+
+    def _open(self) -> Any:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_opener)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, to the new file if another process has rotated it."""
@@ -79,6 +92,22 @@ class Rotating(RotatingFileHandler):
         self.stream = self._open()
 
 
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _narrow(path: str) -> bool:
+    """Take everybody's rights but the owner's from a file that is there; False if that is for somebody else to do."""
+    with suppress(FileNotFoundError):
+        about = os.stat(path)
+        if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
+            try:
+                os.chmod(path, stat.S_IMODE(about.st_mode) & 0o700)
+            except OSError:
+                return False
+    return True
+
+
 def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
     """Send log records of ``level`` and above to standard error, and to ``file``, replacing earlier handlers.
 
@@ -101,7 +130,10 @@ def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
             old.close()
     root.handlers[:] = handlers
     root.setLevel(level)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    for handler in handlers:
+        for name in handler.readable if isinstance(handler, Rotating) else ():
+            log.warning("others may read the log file %s: `chmod 600` it as its owner", printable(name))
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its warnings quote the headers of answers
 
 
 def copy(path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
+from pathlib import Path
 
 import pytest
 
-from sidecar.logs import configure
+from sidecar.logs import MAX_OLD_FILES, Rotating, configure
 from sidecar.secret import Secret
 from tests.support import canary
 
@@ -63,3 +66,54 @@ def test_level_and_handlers(capsys):
     logging.getLogger("sidecar.x").debug("fine")
     logging.getLogger("urllib3.connectionpool").debug("chatter")
     assert capsys.readouterr().err == "debug: fine\n"
+
+
+def modes(directory):
+    """Name → permission bits of every file."""
+    return {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in sorted(directory.iterdir())}
+
+
+@pytest.fixture
+def open_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_log_files_are_private(tmp_path, open_umask):
+    """The log file is the owner's alone from its first byte, and so is each that a rotation makes."""
+    handler = Rotating(tmp_path / "log", max_bytes=100)
+    for _ in range(20):
+        handler.emit(logging.makeLogRecord({"msg": "x" * 60}))
+    handler.close()
+    names = ["log", *(f"log.{number}" for number in range(1, MAX_OLD_FILES + 1))]
+    assert modes(tmp_path) == dict.fromkeys(names, "0o600")
+
+
+def test_log_files_of_before_are_narrowed(tmp_path, open_umask, capsys):
+    """Log files that an earlier version left readable are so no longer; nothing else in the directory is touched."""
+    for name in ("log", "log.1", "log.5", "log.6", "other"):
+        (tmp_path / name).write_text("x")
+    configure("INFO", as_json=False, file=tmp_path / "log")
+    narrowed = dict.fromkeys(("log", "log.1", "log.5"), "0o600")
+    assert modes(tmp_path) == {**narrowed, "log.6": "0o666", "other": "0o666"}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_file_of_somebody_else_is_reported(tmp_path, open_umask, capsys, monkeypatch):
+    """One that cannot be narrowed is named, with what to do."""
+    (tmp_path / "log").write_text("x")
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    configure("INFO", as_json=False, file=tmp_path / "log")
+    assert f"others may read the log file {tmp_path}/log: `chmod 600` it" in capsys.readouterr().err
+
+
+def test_a_device_as_log_file_keeps_its_mode(capsys):
+    """What is no regular file, such as /dev/null, is left as it is."""
+    before = Path("/dev/null").stat().st_mode
+    configure("INFO", as_json=False, file=Path("/dev/null"))
+    assert Path("/dev/null").stat().st_mode == before and capsys.readouterr().err == ""

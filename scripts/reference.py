@@ -87,9 +87,13 @@ name, before anything runs. The compose file passes the variables on from `.env`
 |---|---|---|---|
 {settings}
 
-Besides, the sidecar and the hook obey `HTTPS_PROXY` and `NO_PROXY`, and take the certificate authorities to trust from
-the first of these that is set: {authorities}.
-Each names a file or a directory; without one, the usual authorities count.
+### Proxies and certificates
+
+`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` have their usual meaning. A proxy is never used for an address of this
+machine, for a LiteLLM at a plain http address (it would see the key), and for the Kubernetes API server.
+
+The first of these variables that is set names the CA certificates to trust, in the sidecar and in the hook, a file in
+PEM format or a directory: {authorities}. They replace the usual ones.
 
 ## Commands
 

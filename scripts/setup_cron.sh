@@ -3,7 +3,7 @@
 #
 # The interval is in minutes. Installs, updates or removes one line in this user's crontab; all other lines are left
 # alone. --show prints the line and changes nothing. The settings in the current environment (CONFIG_FILE, COPILOT_…,
-# GITHUB_COPILOT_…, proxies) are saved in .cron.env (0600) for cron, which has none; access tokens in environment
+# GITHUB_COPILOT_…, proxies, CA certificates) are saved in .cron.env (0600) for cron, which has none; access tokens in environment
 # variables are not. The log is logs/cron_sync.log.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
@@ -67,7 +67,8 @@ record() {
       while read -r name; do
         case $name in
           COPILOT_MODEL_SYNC_INTERVAL | COPILOT_CRON_ENV) ;;
-          CONFIG_FILE | COPILOT_* | GITHUB_COPILOT_* | HTTPS_PROXY | HTTP_PROXY | NO_PROXY | https_proxy | http_proxy | no_proxy)
+          CONFIG_FILE | COPILOT_* | GITHUB_COPILOT_* | HTTPS_PROXY | HTTP_PROXY | NO_PROXY | https_proxy | http_proxy | no_proxy | \
+            REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE | SSL_CERT_FILE | SSL_CERT_DIR)
             printf 'export %s=%q\n' "$name" "${!name}"
             ;;
         esac

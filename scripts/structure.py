@@ -20,7 +20,7 @@ SHARED = {f"{HOOK}.{name}" for name in ("allowed", "exchange", "managed", "maste
 LAYERS = (
     {"__init__", HOOK},
     {"text", "errors", "secret", "parsers"},
-    {"settings", "files", "user_command", "signals"},
+    {"settings", "files", "user_command", "signals", "transport"},
     {"logs", "http_client", "models", "commands"},
     {"config", "github"},
     {"targets"},

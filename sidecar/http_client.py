@@ -1,8 +1,8 @@
 """Sends one HTTP request under the rules that apply to all of them, and defines the only retry policy.
 
-Redirects are never followed (they could carry a token to another host), ``.netrc`` is ignored, responses are
-limited in time and size, and their bodies never appear in error messages. Callers decide what a response
-means: ``sidecar.github.api``, ``sidecar.targets.kubernetes``.
+Redirects are never followed (they could carry a token to another host), ``.netrc`` is ignored, no proxy sees a request
+to this machine, responses are limited in time and size, and neither their headers nor their bodies appear in error
+messages. Callers decide what a response means: ``sidecar.github.api``, ``sidecar.targets.kubernetes``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -22,10 +23,12 @@ import requests
 import tenacity
 import urllib3
 
-from sidecar.errors import BadAnswer, Stopped, Unreachable, UpstreamError
+from sidecar.errors import BadAnswer, Stopped, Unreachable, UpstreamError, UsageError
 from sidecar.litellm_hot_reload import exchange
+from sidecar.parsers import is_header_value
 from sidecar.secret import Secret
 from sidecar.text import printable
+from sidecar.transport import Adapter, Connection, proxies_for, trusted_certificates
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +64,6 @@ class Answer:
         return exchange.retry_after(self.headers, time.time())
 
 
-def _authorize(authorization: tuple[str, Secret] | None) -> Callable[[requests.PreparedRequest], Any]:
-    """Sets the header, or none, as an auth handler: an entry in ``.netrc`` would replace a plain header."""
-
-    def set_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if authorization is not None:
-            request.headers["Authorization"] = f"{authorization[0]} {authorization[1].reveal()}"
-        return request
-
-    return set_header
-
-
 def send(
     method: str,
     url: str,
@@ -84,32 +76,75 @@ def send(
 ) -> Answer:
     """Send one request, with ``body`` as JSON, and read the response.
 
-    ``ca_file`` contains the only certificates to trust; ``no_proxy`` ignores the environment's proxies. Raises
-    Unreachable (no HTTP response) and BadAnswer (redirect, too large). Time limits in seconds: CONNECT_TIMEOUT,
-    READ_TIMEOUT per read, TOTAL_TIMEOUT over the body.
+    ``ca_file`` contains the only certificates to trust, instead of those that the environment names; ``no_proxy``
+    ignores its proxies. Time limits in seconds: CONNECT_TIMEOUT per address, READ_TIMEOUT per read, TOTAL_TIMEOUT for
+    everything.
+
+    Raises Unreachable (no HTTP response), BadAnswer (redirect, too large), UsageError (the authorization is not valid
+    in a header, or the certificates that a variable names are unusable), StorageError (those of ``ca_file`` are).
     """
-    host = urlsplit(url).hostname
-    deadline = time.monotonic() + TOTAL_TIMEOUT
+    if authorization is not None:
+        if not is_header_value(authorization[1].reveal()):
+            raise UsageError(
+                "the key or token for " + _host(url) + " is not plain ASCII text on one line, so it cannot be sent",
+                hint="Check where it is kept for a line break or other stray characters.",
+            )
+        headers = {**headers, "authorization": f"{authorization[0]} {authorization[1].reveal()}"}
+    connection, outcome = Connection(), Future[Answer]()
+
+    def run() -> None:
+        try:
+            outcome.set_result(_exchange(connection, method, url, headers, body, ca_file, no_proxy))
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            connection.forget()
+
+    # A thread of its own: no limit that the reading side checks holds while a library waits for the rest of a header.
+    threading.Thread(target=run, name="request", daemon=True).start()
+    try:
+        return outcome.result(TOTAL_TIMEOUT)
+    except TimeoutError:
+        connection.abort()
+        raise Unreachable(f"{_host(url)} took longer than {TOTAL_TIMEOUT:.0f} s to answer") from None
+
+
+def _exchange(
+    connection: Connection,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    ca_file: str | None,
+    no_proxy: bool,
+) -> Answer:
     try:
         with requests.Session() as session:
-            session.trust_env = not no_proxy
+            session.trust_env = False  # neither .netrc nor proxies; those that apply are set here
+            session.mount("http://", Adapter(connection))
+            session.mount("https://", Adapter(connection))
             with session.request(
                 method,
                 url,
                 headers={"accept": "application/json", **headers},
                 json=body,
-                auth=_authorize(authorization),
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                verify=ca_file,
+                verify=trusted_certificates(ca_file) if urlsplit(url).scheme == "https" else True,
+                proxies={} if no_proxy else proxies_for(url),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _read(response, host, deadline)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unreachable(f"no answer from {host}: {_reason(error)}") from None
+                return _read(response, _host(url))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        # ValueError: what http.client says of a header or an address, and it quotes it.
+        raise Unreachable(f"no answer from {_host(url)}: {_reason(error)}") from None
 
 
-def _read(response: requests.Response, host: str | None, deadline: float) -> Answer:
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _read(response: requests.Response, host: str) -> Answer:
     if 300 <= response.status_code < 400:
         raise BadAnswer(
             f"{host} answered with a redirect (HTTP {response.status_code}), which is not followed",
@@ -122,8 +157,6 @@ def _read(response: requests.Response, host: str | None, deadline: float) -> Ans
         content += chunk
         if len(content) > MAX_BYTES:
             raise BadAnswer(f"{host} answered with more than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise Unreachable(f"{host} took longer than {TOTAL_TIMEOUT:.0f} s to answer")
     return Answer(response.status_code, response.headers, bytes(content))
 
 

@@ -94,8 +94,13 @@ def _command(text: str) -> str:
     return text
 
 
+def is_header_value(text: str) -> bool:
+    """Whether ``text`` may be sent as the value of a header: printable ASCII, without blanks around it."""
+    return re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", text) is not None
+
+
 def _header_value(text: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", text):
+    if not is_header_value(text):
         raise ValueError("is not plain ASCII text on one line")
     return text
 
@@ -132,4 +137,4 @@ CONFIGMAP_NAME = Parser("`name` or `namespace/name`", _configmap_name)
 CREDENTIAL_NAME = Parser("letters, digits, spaces and `._:@+-`, up to 128", _credential_name)
 TEXT = Parser("text", str.strip)
 PATTERNS = Parser("comma-separated patterns (`*`, `?`, `[…]`)", _patterns)
-SECRET = Parser("secret", lambda text: Secret(text.strip()))
+SECRET = Parser("secret", lambda text: Secret(_header_value(text.strip())))

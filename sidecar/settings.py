@@ -202,7 +202,7 @@ class Settings:
     log_file = optional(
         "COPILOT_LOG_FILE",
         PATH,
-        "Log lines also go to this file, as JSON. It is rotated at 100 MB; 5 old files are kept.",
+        "Log lines also go to this file, as JSON. It is rotated at 100 MB; 5 old files are kept. All have mode 0600.",
     )
     litellm_url = Setting("LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
     litellm_key = optional("LITELLM_MASTER_KEY", SECRET, "LiteLLM's key, for `doctor`.", private=True)

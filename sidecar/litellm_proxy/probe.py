@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from sidecar.errors import LiteLLMError, UpstreamError
 from sidecar.http_client import Answer, send
@@ -107,6 +108,7 @@ def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
             settings.litellm_url + path,
             headers={"user-agent": "copilot-model-sync"},
             authorization=("Bearer", key) if key else None,
+            no_proxy=urlsplit(settings.litellm_url).scheme == "http",  # a proxy would read the key
         )
     except UpstreamError as error:
         raise LiteLLMError(

@@ -217,3 +217,17 @@ def test_a_litellm_without_the_hook_is_no_failure(healthy):
     healthy.hook.clear()
     done = healthy.run("doctor")
     assert done.code == 0 and table(done)["hook"] == "skip"
+
+
+def test_the_key_goes_to_no_proxy(healthy):
+    """LiteLLM is asked directly where its address is plain http, on this machine and elsewhere: a proxy would see the
+    key. GitHub's plain http stand-in shows that the proxy is one.
+    """
+    with HttpServer(lambda _: (404, {}, {})) as proxy:
+        proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), proxy.url)
+        assert healthy.run("doctor", **proxies).code == 0 and proxy.requests == []
+        away = healthy.run("doctor", **proxies, LITELLM_URL="http://litellm.invalid:4000")
+        assert fixes(away).keys() == {"LiteLLM"} and proxy.requests == []
+        github = healthy.run("doctor", **proxies, GITHUB_COPILOT_API_KEY_URL="http://gh.invalid/token")
+        assert first_failure(github) == "exchange"
+        assert {request.path for request in proxy.requests} == {"http://gh.invalid/token"}

@@ -8,10 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
-import datetime
-import ipaddress
 import json
-import ssl
 import threading
 import time
 import tracemalloc
@@ -19,10 +16,6 @@ from pathlib import Path
 
 import certifi
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sidecar import cli
 from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UpstreamError, UsageError
@@ -39,6 +32,7 @@ from sidecar.targets.models_file import entries_in
 from tests.fakes.catalog import model
 from tests.support.entries import managed_entry
 from tests.support.http_server import HttpServer
+from tests.support.tls import make_certificate, server_context
 from tests.support.waiting import Quick
 
 TOKEN = "sa-token-one"
@@ -55,9 +49,7 @@ class ApiServer(HttpServer):
         self.object = {"metadata": {"name": "copilot-models", "namespace": "llm", "resourceVersion": "1"}}
         self.tokens, self.faults = {TOKEN}, []
         self.before_patch = lambda: None
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(directory / "server.pem")
-        super().__init__(self.answer, tls)
+        super().__init__(self.answer, server_context(directory))
 
     def answer(self, request):
         fault = self.faults.pop(0) if self.faults else None
@@ -97,29 +89,7 @@ class ApiServer(HttpServer):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / "ca.crt").write_bytes(pem)
-    (directory / "server.pem").write_bytes(private + pem)
-    return directory
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

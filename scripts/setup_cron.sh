@@ -3,8 +3,8 @@
 #
 # The interval is in minutes. Installs, updates or removes one line in this user's crontab; all other lines are left
 # alone. --show prints the line and changes nothing. The settings in the current environment (CONFIG_FILE, COPILOT_…,
-# GITHUB_COPILOT_…, proxies, CA certificates) are saved in .cron.env (0600) for cron, which has none; access tokens in environment
-# variables are not. The log is logs/cron_sync.log.
+# GITHUB_COPILOT_…, proxies, CA certificates) are saved in .cron.env (0600) for cron, which has none; access tokens in
+# environment variables are not. The log is logs/cron_sync.log.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"

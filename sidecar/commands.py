@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from sidecar import __version__
+from sidecar.secret import without_secrets
 
 EXIT_CODES = {
     0: "success",
@@ -92,9 +94,15 @@ COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
 """Every command: what it does, and its flags."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As in argparse, which quotes what it does not understand."""
+        super().error(without_secrets(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="python -m sidecar",
         description="Keeps a LiteLLM proxy's model list in sync with what a GitHub Copilot account may use.",
         epilog="Settings are environment variables; docs/reference.md lists them and the exit codes.",

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sidecar.errors import StorageError, UsageError
 
@@ -82,6 +83,21 @@ def read_file(path: Path) -> bytes | None:
     """
     snapshot = read_snapshot(path)
     return None if snapshot is None else snapshot.data
+
+
+@contextlib.contextmanager
+def regular_file(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """``path`` open for reading, and its status. Raises OSError, also for what is not a regular file."""
+    # O_NONBLOCK: opening a named pipe would wait for a writer forever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file, about
+    finally:
+        os.close(descriptor)
 
 
 def read_snapshot(path: Path) -> Snapshot | None:

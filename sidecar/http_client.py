@@ -36,6 +36,7 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 TOTAL_TIMEOUT = 30.0
 MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 50
 MAX_ATTEMPTS = 3
 MAX_WAIT = 20.0
 """The longest retry delay, in seconds, that is honored; anything longer is not retried."""
@@ -53,15 +54,27 @@ class Answer:
 
     @cached_property
     def json(self) -> Any:
-        """The parsed body, with exact decimals; NaN and Infinity are None, and so is a body that is not JSON."""
+        """The parsed body, with exact decimals; NaN and Infinity are None, and so is a body that is not JSON, or nested
+        so deeply that working with it could exhaust the stack.
+        """
         try:
-            return json.loads(self.body, parse_float=Decimal, parse_constant=lambda _: None)
+            content = json.loads(self.body, parse_float=Decimal, parse_constant=lambda _: None)
         except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: 1e9999999999999999999
             return None
+        return content if _depth(content) <= MAX_DEPTH else None
 
     def retry_after(self) -> float | None:
         """The delay that the response asks for, in seconds; None if it does not."""
         return exchange.retry_after(self.headers, time.time())
+
+
+def _depth(content: Any) -> int:
+    """How deeply lists and objects are nested, as far as MAX_DEPTH matters."""
+    level, depth = [content], 0
+    while depth <= MAX_DEPTH and (level := [item for item in level if isinstance(item, (dict, list))]):
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+        depth += 1
+    return depth
 
 
 def send(

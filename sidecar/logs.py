@@ -22,6 +22,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from sidecar.errors import SidecarError
 from sidecar.files import storage_errors
+from sidecar.secret import without_tokens
 from sidecar.text import printable
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,13 @@ class _PlainFormatter(logging.Formatter):
         text = f"{record.levelname.lower()}: {printable(record.getMessage(), 1000)}"
         text = f"{text} ({', '.join(extra)})" if extra else text
         # Only bugs have a traceback, and a report needs it.
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return without_tokens(text)
+
+
+class _JsonFormatter(JsonFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_tokens(super().format(record))
 
 
 class Rotating(RotatingFileHandler):
@@ -113,7 +120,7 @@ def configure(level: str, *, as_json: bool, file: Path | None = None) -> None:
 
     Raises StorageError when ``file`` cannot be written.
     """
-    json = JsonFormatter(
+    json = _JsonFormatter(
         "{asctime}{levelname}{name}{message}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},

@@ -74,14 +74,22 @@ def _boolean(text: str) -> bool:
 
 
 def _address(text: str) -> str:
+    text = text.strip()
     try:
-        parts = urlsplit(text.strip())
+        parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
-    if not valid or parts.username or parts.password:
+    # Of some characters, urlsplit and other parsers disagree whether they end the host or can be left out.
+    if not valid or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text) or "\\" in text:
         raise ValueError("is not an http(s) address without a user name")
-    return text.strip().rstrip("/")
+    return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text.strip()):
+        raise ValueError("is not a host name or an IP address")
+    return text.strip()
 
 
 def _command(text: str) -> str:
@@ -135,6 +143,6 @@ COMMAND = Parser("command", _command)
 HEADER_VALUE = Parser("text", _header_value)
 CONFIGMAP_NAME = Parser("`name` or `namespace/name`", _configmap_name)
 CREDENTIAL_NAME = Parser("letters, digits, spaces and `._:@+-`, up to 128", _credential_name)
-TEXT = Parser("text", str.strip)
+HOST = Parser("host name or IP address", _host)
 PATTERNS = Parser("comma-separated patterns (`*`, `?`, `[…]`)", _patterns)
 SECRET = Parser("secret", lambda text: Secret(_header_value(text.strip())))

@@ -22,14 +22,15 @@ from sidecar.parsers import (
     CREDENTIAL_NAME,
     FILE_NAME,
     HEADER_VALUE,
+    HOST,
     PATH,
     PATTERNS,
     SECRET,
-    TEXT,
     Parser,
     choice,
     whole_number,
 )
+from sidecar.secret import without_secrets
 
 T = TypeVar("T")
 
@@ -37,8 +38,8 @@ T = TypeVar("T")
 class Setting(Generic[T]):
     """The declaration of a setting; on an instance of ``Settings`` the attribute is its value.
 
-    ``default`` is text, as in the environment; None means "not set". A ``private`` value is never shown. An
-    ``https_only`` address is sent a token, so it may be http only with COPILOT_INSECURE_HTTP.
+    ``default`` is text, as in the environment; None means "not set". A ``private`` value is never shown, nor a password
+    in another one. An ``https_only`` address is sent a token, so it may be http only with COPILOT_INSECURE_HTTP.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Settings:
         "`sync` first waits a random time of up to this many seconds, so that CronJobs do not all run at once.",
     )
     kubernetes_host = optional(
-        "KUBERNETES_SERVICE_HOST", TEXT, "The API server's address; Kubernetes sets it in every pod."
+        "KUBERNETES_SERVICE_HOST", HOST, "The API server's address; Kubernetes sets it in every pod."
     )
     kubernetes_port = Setting(
         "KUBERNETES_SERVICE_PORT",
@@ -337,14 +338,14 @@ class Settings:
             try:
                 values[item.attribute] = item.parser.parse(text)
             except ValueError as error:
-                shown = "***" if item.private else repr(text[:60])
+                shown = "***" if item.private else repr(without_secrets(text)[:60])
                 errors.append(f"{label}={shown} {error}")
         settings = cls(**values)
         if not settings.insecure_http:
             for item in declarations():
                 value = settings.values[item.attribute]
                 if item.https_only and value and urlsplit(value).scheme == "http":
-                    errors.append(f"{item.name}={value!r} is not https (the token would be readable)")
+                    errors.append(f"{item.name}={without_secrets(value)!r} is not https (the token would be readable)")
         if errors:
             raise UsageError(
                 "; ".join(errors),

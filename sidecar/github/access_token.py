@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import LoginNeeded
-from sidecar.files import replace_file, storage_errors
+from sidecar.files import regular_file, replace_file, storage_errors
 from sidecar.litellm_hot_reload import exchange
 from sidecar.secret import Secret
 from sidecar.settings import Settings
@@ -84,7 +84,7 @@ def _read(path: Path) -> bytes | None:
     )
     with storage_errors(path, "read", kind="the access token file", hint=hint):
         try:
-            with path.open("rb") as file:
+            with regular_file(path) as (file, _):
                 return file.read(MAX_BYTES)
         except FileNotFoundError:
             return None

@@ -18,7 +18,7 @@ from sidecar.github.access_token import AccessToken
 from sidecar.http_client import Answer, send
 from sidecar.litellm_hot_reload import exchange
 from sidecar.litellm_hot_reload.exchange import Refusal
-from sidecar.secret import Secret
+from sidecar.secret import Secret, without_secrets
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -138,7 +138,7 @@ def _api_base(settings: Settings, named: str | None) -> str:
     base = exchange.trusted_base(named, _default_base(settings), plain_http=settings.insecure_http)
     if base is None:
         raise UntrustedHost(
-            f"GitHub names {printable(named)!r} as Copilot's address, which is not a known Copilot host; "
-            "no token was sent there"
+            f"GitHub names {printable(without_secrets(named))!r} as Copilot's address, which is not a known Copilot "
+            "host; no token was sent there"
         )
     return base

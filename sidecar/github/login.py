@@ -18,6 +18,7 @@ from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, Stopped, Upstr
 from sidecar.github.access_token import AccessToken, ensure_token_dir, find_access_token, store_access_token
 from sidecar.github.api import account_login, exchange_token
 from sidecar.http_client import retrying, send
+from sidecar.litellm_hot_reload import exchange
 from sidecar.secret import Secret
 from sidecar.settings import Settings
 from sidecar.text import printable
@@ -117,8 +118,8 @@ def _request_code(settings: Settings) -> _Code:
         raise UpstreamError(f"GitHub issued no device code (HTTP {answer.status})", retry_after=answer.retry_after())
     if isinstance(body.get("error"), str):
         raise _declined(body)
-    texts = [str(body.get(key) or "") for key in ("device_code", "user_code", "verification_uri")]
-    if answer.status != 200 or not all(texts):
+    texts = [text for key in ("device_code", "user_code", "verification_uri") if isinstance(text := body.get(key), str)]
+    if answer.status != 200 or len(texts) < 3 or not all(texts):
         raise BadAnswer(f"GitHub issued no device code (HTTP {answer.status})")
     return _Code(
         texts[0], texts[1], texts[2], _seconds(body.get("expires_in"), 900.0), _seconds(body.get("interval"), 5.0)
@@ -162,6 +163,8 @@ def _wait_for_confirmation(
             interval += 5
             continue
         if isinstance(body.get("access_token"), str) and body["access_token"]:
+            if not exchange.is_token(body["access_token"]):
+                raise BadAnswer("GitHub confirmed the login with something that is no token; nothing was stored")
             return Secret(body["access_token"])
         match body.get("error"):
             case "authorization_pending":

@@ -1,12 +1,14 @@
 """Imports an access token stored by LiteLLM or an editor, instead of a new login.
 
 Every token found is tried against GitHub, and the first one that works for Copilot is stored. The source is only
-read.
+read, and only believed if nobody else can have written it: who imports another user's token works with that user's
+account.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from sidecar.errors import LoginNeeded
-from sidecar.files import storage_errors
+from sidecar.files import regular_file, storage_errors
 from sidecar.github.access_token import AccessToken, store_access_token
 from sidecar.github.api import exchange_token
 from sidecar.http_client import retrying
@@ -45,7 +47,11 @@ def import_token(
     """
     refused = []
     for path in _files(given):
-        for text in tokens_in(_read(path), settings):
+        content, doubt = _read(path)
+        if doubt:
+            refused.append(f"{path} is not believed: {doubt}")
+            continue
+        for text in tokens_in(content, settings):
             token = AccessToken(Secret(text), str(path))
             try:
                 answer = retrying(partial(exchange_token, settings, token), stop)
@@ -95,6 +101,15 @@ def _files(given: Path | None) -> Iterator[Path]:
         yield given
 
 
-def _read(path: Path) -> str:
-    with storage_errors(path, "read", hint="Specify an existing file, or its directory."), path.open("rb") as file:
-        return file.read(MAX_BYTES).decode("utf-8-sig", "replace")
+def _read(path: Path) -> tuple[str, str]:
+    """The text of a file, and why not to believe it."""
+    with (
+        storage_errors(path, "read", hint="Specify an existing file, or its directory."),
+        regular_file(path) as (file, about),
+    ):
+        doubt = ""
+        if about.st_uid not in {os.getuid(), 0}:
+            doubt = f"it belongs to uid {about.st_uid}; run this as that user, or copy the file"
+        elif about.st_mode & 0o022:
+            doubt = f"others may write to it; if it is yours, `chmod 600 {path}`"
+        return file.read(MAX_BYTES).decode("utf-8-sig", "replace"), doubt

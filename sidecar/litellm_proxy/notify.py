@@ -21,8 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import BadAnswer, LiteLLMError, StorageError, UpstreamError
-from sidecar.files import read_file, replace_file
+from sidecar.errors import BadAnswer, LiteLLMError, SidecarError, StorageError, UpstreamError
+from sidecar.files import read_file, regular_file, replace_file
 from sidecar.http_client import retrying, send
 from sidecar.settings import Settings
 from sidecar.targets.base import Synced
@@ -114,7 +114,8 @@ def _post(url: str, data: bytes, stop: threading.Event) -> str:
 def send_sighup(pidfile: Path) -> str:
     """Send SIGHUP to the gunicorn master whose PID is in ``pidfile``; "" if it was sent, else the reason why not."""
     try:
-        pid = int(pidfile.read_text("ascii").strip())
+        with regular_file(pidfile) as (file, _):
+            pid = int(file.read(100))
         descriptor = os.pidfd_open(pid)
     except (OSError, ValueError, OverflowError):
         return f"{pidfile} does not name a running process; no SIGHUP was sent"
@@ -147,9 +148,13 @@ def _field(path: Path, name: str) -> Iterator[str]:
 def _load_pending(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(read_file(path) or b"null")
-    except (StorageError, ValueError, RecursionError):
+    except (SidecarError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    names = [content.get(kind, []) for kind in _KINDS] if isinstance(content, dict) else [None]
+    if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
+        return None
+    pending: dict[str, Any] = content
+    return pending
 
 
 def _merged(old: Notification | None, new: Notification | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from sidecar.errors import LiteLLMError, UpstreamError
 from sidecar.http_client import Answer, send
 from sidecar.litellm_hot_reload.managed import id_of, is_managed
 from sidecar.litellm_proxy.master_key import master_key
+from sidecar.secret import without_secrets
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -24,8 +25,8 @@ _UNKNOWN_HINT = (
 def check_alive(settings: Settings) -> str:
     """Check that LiteLLM answers. Raises LiteLLMError."""
     if _get(settings, "/health/liveliness").status != 200:
-        raise LiteLLMError(f"what answers at {settings.litellm_url} is not LiteLLM", hint="Correct LITELLM_URL.")
-    return f"it answers at {settings.litellm_url}"
+        raise LiteLLMError(f"what answers at {_shown(settings)} is not LiteLLM", hint="Correct LITELLM_URL.")
+    return f"it answers at {_shown(settings)}"
 
 
 def check_in_sync(settings: Settings, entries: Mapping[str, Any]) -> str:
@@ -41,8 +42,8 @@ def check_in_sync(settings: Settings, entries: Mapping[str, Any]) -> str:
     if not isinstance(listed, list):
         raise LiteLLMError(f"LiteLLM does not list its models (HTTP {answer.status})", hint="See LiteLLM's log.")
     served = [item for item in listed if isinstance(item, dict)]
-    names = {item.get("model_name") for item in served}
-    missing = sorted(str(item["model_name"]) for item in entries.values() if item["model_name"] not in names)
+    names = {str(item.get("model_name")) for item in served}
+    missing = sorted({str(item.get("model_name")) for item in entries.values()} - names)
     stale = sorted(str(item.get("model_name")) for item in served if _stale(item, entries))
     if missing or stale:
         differences = [
@@ -65,13 +66,13 @@ def check_hook(settings: Settings) -> str | None:
     known = f"LiteLLM {printable(state['litellm'], 30)}"
     if not state.get("follows"):
         raise LiteLLMError(f"the hook cannot follow the models in {known}", hint=_UNKNOWN_HINT)
-    missing = [printable(item, 60) for item in state.get("unguarded") or []]
+    missing = _texts(state, "unguarded")
     if not state.get("refusals_noticed"):
         missing.append("tokens that Copilot refuses")
     if missing:
         raise LiteLLMError(f"in {known} the hook does not protect: {', '.join(missing)}", hint=_UNKNOWN_HINT)
     if state.get("notes"):
-        raise LiteLLMError(f"{known}: {_list([str(note) for note in state['notes']])}", hint=_UNKNOWN_HINT)
+        raise LiteLLMError(f"{known}: {_list(_texts(state, 'notes'))}", hint=_UNKNOWN_HINT)
     for what in ("models_problem", "config_problem"):
         if state.get(what):
             raise LiteLLMError(
@@ -80,15 +81,21 @@ def check_hook(settings: Settings) -> str | None:
             )
     if state.get("refused"):
         raise LiteLLMError(
-            f"LiteLLM refuses {_list([str(name) for name in state['refused']])}",
+            f"LiteLLM refuses {_list(_texts(state, 'refused'))}",
             hint="See LiteLLM's log for the reason.",
         )
     if state.get("restart_for"):
-        changed = _list([str(name) for name in state["restart_for"]])
+        changed = _list(_texts(state, "restart_for"))
         raise LiteLLMError(
             f"changed in LiteLLM's config since it started: {changed}", hint="Restart LiteLLM to apply them."
         )
-    return f"{known}, models by {printable(state['follows'], 60)}, guarded: {_list(state.get('guarded') or [])}"
+    return f"{known}, models by {printable(state['follows'], 60)}, guarded: {_list(_texts(state, 'guarded'))}"
+
+
+def _texts(state: Mapping[str, Any], key: str) -> list[str]:
+    """A list of the hook's report; whatever else stands there, as a list of one."""
+    value = state.get(key) or []
+    return [printable(item, 60) for item in (value if isinstance(value, list) else [value])]
 
 
 def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
@@ -98,6 +105,10 @@ def _stale(item: Mapping[str, Any], entries: Mapping[str, Any]) -> bool:
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
     return printable(", ".join(names[:_MAX_SHOWN]), 300) + more
+
+
+def _shown(settings: Settings) -> str:
+    return without_secrets(settings.litellm_url)
 
 
 def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
@@ -112,6 +123,6 @@ def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
         )
     except UpstreamError as error:
         raise LiteLLMError(
-            f"LiteLLM does not answer at {settings.litellm_url}: {error}",
+            f"LiteLLM does not answer at {_shown(settings)}: {error}",
             hint="Start LiteLLM, or set LITELLM_URL to where it is.",
         ) from None

@@ -68,7 +68,7 @@ class _Update:
 
     def attempt(self) -> Synced:
         found = self.api.get(self.path, self.name)
-        data, binary = self._texts(found, "data"), self._texts(found, "binaryData")
+        data, binary = found.get("data") or {}, found.get("binaryData") or {}
         old, stored = data.get(KEY, ""), _unpack(binary.get(ABSENCES_KEY))
         if self._unanswered is not None and self._unanswered[:2] == (data.get(KEY), binary.get(ABSENCES_KEY)):
             log.info("the patch without a response was applied")
@@ -104,16 +104,9 @@ class _Update:
         # An API server that has just restarted denies everything until it has loaded the roles.
         return is_transient(error, MAX_WAIT) or (isinstance(error, Forbidden) and self._was_unavailable)
 
-    def _texts(self, found: Mapping[str, Any], part: str) -> dict[str, str]:
-        """A part of the object: texts by key. Raises BadAnswer."""
-        texts = found.get(part) or {}
-        if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
-            raise BadAnswer(f"{self.name} has {part} that is not text by key", hint="Check the API server.")
-        return texts
-
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
         size = sum(len(value.encode("utf-8", "replace")) for value in data.values())
-        size += sum(len(value) * 3 // 4 for value in binary.values())
+        size += sum(len(value) * 3 // 4 for value in binary.values())  # as base64
         if size > MAX_BYTES:
             raise StorageError(
                 f"{self.name} would contain {size} bytes, but a ConfigMap is limited to {MAX_BYTES}; it is unchanged",

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import BadAnswer, Conflict, Forbidden, StorageError, Unreachable
+from sidecar.files import regular_file
 from sidecar.http_client import Answer, send
+from sidecar.parsers import is_header_value
 from sidecar.secret import Secret
 
+MAX_BYTES = 65_536
+"""Larger than any file of a service account."""
 _HINT = "What is published is kept. Check the API server, and the network policy between it and this pod."
 
 
@@ -23,7 +27,7 @@ class KubernetesApi:
     def __init__(self, host: str, port: int, account: Path) -> None:
         address = f"[{host}]" if ":" in host else host
         self.url, self.account = f"https://{address}:{port}", account
-        self.namespace = _read(account / "namespace").strip()
+        self.namespace = _read(account / "namespace")
 
     def get(self, path: str, name: str) -> dict[str, Any]:
         """The object at ``path``; ``name`` is for messages. Raises UpstreamError, StorageError."""
@@ -34,7 +38,7 @@ class KubernetesApi:
         return self._call("PATCH", path, name, patch)
 
     def _call(self, method: str, path: str, name: str, patch: Mapping[str, Any] | None) -> dict[str, Any]:
-        token = Secret(_read(self.account / "token").strip())
+        token = Secret(_read(self.account / "token"))
         query = "" if patch is None else "?fieldManager=copilot-model-sync"
         try:
             answer = send(
@@ -51,11 +55,19 @@ class KubernetesApi:
         except BadAnswer as error:  # a redirect, or larger than any object can be
             raise StorageError(f"the API server: {error}", hint=_HINT) from None
         _check(method.lower(), name, answer)
-        found = answer.json
-        metadata = found.get("metadata") if isinstance(found, dict) else None
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
+        if not _is_object(answer.json):
             raise BadAnswer("the API server answered with something other than the object", hint=_HINT)
-        return dict(found)
+        found: dict[str, Any] = answer.json
+        return found
+
+
+def _is_object(found: Any) -> bool:
+    """Whether an answer has what every object has, and text only in the maps of a ConfigMap."""
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
+        return False
+    maps = [found[key] for key in ("data", "binaryData") if found.get(key) is not None]
+    return all(isinstance(each, dict) and all(isinstance(value, str) for value in each.values()) for each in maps)
 
 
 def _check(verb: str, name: str, answer: Answer) -> None:
@@ -82,10 +94,16 @@ def _check(verb: str, name: str, answer: Answer) -> None:
 
 
 def _read(path: Path) -> str:
+    """What a file holds: one word that may be part of a header or an address. Raises StorageError."""
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with regular_file(path) as (file, _):
+            text = file.read(MAX_BYTES).decode("ascii").strip()
+        if not is_header_value(text):
+            raise ValueError
+        return text
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "it is not plain ASCII text on one line"
         raise StorageError(
-            f"the pod's service account cannot be read: {path}: {getattr(error, 'strerror', None) or 'not text'}",
+            f"the pod's service account cannot be read: {path}: {problem}",
             hint="Mount the service account's token into the pod (`automountServiceAccountToken: true`).",
         ) from error

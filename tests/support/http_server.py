@@ -21,7 +21,7 @@ class Request(NamedTuple):
 
 
 Answer = tuple[int, Mapping[str, str], Any]
-"""Status, header fields, and what becomes the body as JSON."""
+"""Status, header fields, and what becomes the body as JSON; bytes are the body as it is."""
 
 
 class HttpServer(http.server.ThreadingHTTPServer):
@@ -70,7 +70,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, fields, content = answer
-        data = json.dumps(content).encode()
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         for name, value in {**fields, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)

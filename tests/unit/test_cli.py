@@ -226,3 +226,21 @@ def test_token_in_the_environment(bench):
     """GITHUB_TOKEN serves `sync` where there is no file, as in CI."""
     assert bench.run("sync", GITHUB_TOKEN=bench.gh.new_access_token()).code == 0
     assert len(bench.names()) == 2
+
+
+@pytest.mark.parametrize("name", ["LITELLM_MASTER_KEY", "GITHUB_TOKEN", "COPILOT_USER_AGENT", "COPILOT_EDITOR_VERSION"])
+@pytest.mark.parametrize("command", ["doctor", "run", "sync"])
+def test_a_line_break_in_a_key(bench, command, name):
+    """A value that cannot be part of a request is named with the cure, without a traceback and without the key."""
+    done = bench.run(command, **{name: "sk-canary0123\nx-evil: canary"})
+    text = done.stdout + done.stderr
+    assert done.code == 2 and f"{name}=" in text and "Correct or unset" in text
+    assert "Traceback" not in text and ("canary" not in text or name.startswith("COPILOT"))
+
+
+def test_a_missing_bundle_of_certificates(bench):
+    """A CA bundle that is not there is named, with the cure."""
+    bench.log_in()
+    done = bench.run("sync", GITHUB_COPILOT_API_KEY_URL="https://127.0.0.1:1/", SSL_CERT_FILE="/nowhere/ca.pem")
+    assert (done.code, done.stderr.count("\n")) == (2, 2)
+    assert "SSL_CERT_FILE=/nowhere/ca.pem cannot be read: No such file" in done.stderr

@@ -59,6 +59,19 @@ def test_secrets(capsys, as_json):
     assert "token" in err
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_tokens_in_a_defect(capsys, as_json):
+    """What looks like a token does not show even where an exception quotes it, and JSON stays JSON."""
+    configure("INFO", as_json=as_json)
+    try:
+        raise ValueError(b"Invalid header value b'Bearer sk-canary0123\n'", '"ghu_canary0123456789"', "x")
+    except ValueError:
+        logging.getLogger("sidecar.x").exception("tid=canary01;exp=2 and %s", "github_pat_canary0123")
+    err = capsys.readouterr().err
+    assert "canary" not in err and "github_pat_***" in err
+    assert not as_json or json.loads(err)["exc_info"].count("***") == 2 * 2
+
+
 def test_level_and_handlers(capsys):
     """The level holds for all; set up twice, a line still comes once; urllib3's chatter stays out."""
     configure("DEBUG", as_json=False)

@@ -142,7 +142,10 @@ def test_plain_http_is_refused(name, scheme):
 
 @pytest.mark.parametrize(
     "text",
-    ["api.github.com", "https://", "https://user:pw@host", "https://host:x", "https://host:99999", "https://[::1"],
+    [
+        *("api.github.com", "https://", "https://user:pw@host", "https://host:x", "https://host:99999", "https://[::1"),
+        *("https://@host", "https://api.github.com\\.evil.example", "https://ho\nst", "https://ho st", "https://höst"),
+    ],
 )
 def test_addresses_that_are_none(text):
     """What is no address, or holds a password, is refused."""
@@ -216,14 +219,82 @@ def test_import_without_a_home():
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environ, check=True)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.dictionaries(st.sampled_from([item.name for item in declarations()]), st.text(max_size=40)))
-def test_any_environment(environ):
-    """Whatever the variables hold, the answer is settings or a UsageError on one line."""
+ADDRESSES = sorted(item.name for item in declarations() if item.parser is ADDRESS)
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:canary@host/path",
+        "https://user:" + "canary" * 20 + "@host",
+        "https//user:canary@host",
+        "user:canary@host:4000",
+        "http://user:can@ary#canary@host",
+        "http://host:99999/?key=canary",
+        "ghu_canary0123456789",
+        "sk-canary0123456789",
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(name, text):
+    """An address is refused for a password in it, and neither that nor anything else that is secret is echoed."""
+    said = refusal(**{name: text})
+    assert f"{name}=" in said and "canary" not in said
+
+
+@pytest.mark.parametrize("name", sorted(GUARDED))
+def test_a_query_is_not_shown(name):
+    """An address that is refused for being plain http is shown without its query."""
+    said = refusal(**{name: "http://host/path?key=canary"})
+    assert "http://host/path?***" in said and "canary" not in said
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "LITELLM_MASTER_KEY"])
+@pytest.mark.parametrize(
+    "text", ["sk-canary\nx-evil: 1", "sk-canary\r\nx", "sk-can\0ary", "sk-canarÿ", "sk-canary\x7f"]
+)
+def test_a_key_that_is_no_header(name, text):
+    """A key that cannot be sent is refused by name, and not shown."""
+    said = refusal(**{name: text})
+    assert f"{name}=*** is not plain ASCII text on one line" in said and "canary" not in said
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "fd00::1", "kubernetes.default.svc"])
+def test_the_api_servers_host(text):
+    """Names and addresses are hosts; what would become another part of an address is not."""
+    assert load(KUBERNETES_SERVICE_HOST=text).kubernetes_host == text
+    for wrong in (f"{text}/x", f"a@{text}", f"{text}?", f"a {text}", f"{text}\nx", f"{text}#"):
+        assert "KUBERNETES_SERVICE_HOST=" in refusal(KUBERNETES_SERVICE_HOST=wrong)
+
+
+CANARY = "cAnArY-0123456789"
+HOSTILE = st.text(max_size=40) | st.sampled_from(
+    [
+        f"https://u:{CANARY}@h",
+        f"http://h/?{CANARY}",
+        f"ghu_{CANARY}",
+        f"sk-{CANARY}",
+        "'",
+        "\0",
+        "1" * 5000,
+        "1e999",
+        "\ud800",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    st.dictionaries(st.sampled_from([item.name for item in declarations()]), HOSTILE, max_size=8),
+    st.dictionaries(st.sampled_from([item.name for item in declarations() if item.private]), HOSTILE),
+)
+def test_any_environment(environ, private):
+    """Whatever the variables hold, the answer is settings or a UsageError on one line, without anything secret."""
+    private = {name: f"{text}{CANARY}\n'\0" for name, text in private.items()}
     try:
-        Settings.load(environ)
+        Settings.load({**environ, **private})
     except UsageError as error:
-        text = str(error)
+        text = f"{error} {error.hint}"
     else:
         text = ""
-    assert "\n" not in text
+    assert "\n" not in text and CANARY not in text

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from sidecar.errors import LoginNeeded, StorageError
 from sidecar.github.access_token import AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.litellm_hot_reload import exchange
 from sidecar.litellm_hot_reload.exchange import JSON_FILE
 from sidecar.secret import Secret
 from sidecar.service.sync import fetch_catalog
 from tests.support import canary
 from tests.support.files import put_secret, unprivileged
+from tests.support.hostile import json_bytes
 
 PLAIN, JSON, ENVIRONMENT = canary.new("a"), canary.new("a"), canary.new("a")
 
@@ -222,3 +224,29 @@ def test_any_bytes(bench, data):
     except LoginNeeded:
         return
     assert found.isascii() and found.isprintable() and " " not in found
+
+
+@pytest.mark.parametrize("name", ["access-token", "github_token.json"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_a_token_file_that_is_no_file(bench, name, kind):
+    """A named pipe, an endless device or a directory is a file that cannot be read, and is said so at once."""
+    path = bench.tokens / name
+    {"fifo": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "directory": path.mkdir}[kind]()
+    with pytest.raises(StorageError, match=f"{name} cannot be read: it is not a regular file"):
+        find_access_token(bench.settings())
+
+
+def test_a_huge_token_file(bench):
+    """Of a file that is far too large only the beginning is read."""
+    with bench.token_file.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(LoginNeeded, match="does not contain a token"):
+        find_access_token(bench.settings())
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.binary(max_size=80) | json_bytes("access_token"), st.booleans())
+def test_any_token_file(data, is_json):
+    """Whatever a token file holds, it is a token that can be sent, or none."""
+    token = exchange.access_token_in(data, is_json=is_json)
+    assert token is None or exchange.is_token(token)

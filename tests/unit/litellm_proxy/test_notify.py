@@ -13,7 +13,7 @@ import time
 import pytest
 
 from sidecar.errors import LiteLLMError, Stopped
-from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change
+from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change, send_sighup
 from sidecar.models.catalog import parse_models
 from sidecar.models.changes import Change
 from sidecar.models.selection import Selection
@@ -212,3 +212,36 @@ def test_no_pidfile(bench, stop, tmp_path, content):
         (tmp_path / "pid").write_text(content)
     with pytest.raises(LiteLLMError, match="no SIGHUP was sent"):
         notify_change(bench.settings(COPILOT_ON_CHANGE_GUNICORN=str(tmp_path / "pid")), synced(bench), stop)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"5", b'{"added": 5}', b'{"added": {"a": 1}}', b'{"removed": [["a"]]}', b"[" * 100_000, b"\xff", b'"x"'],
+)
+def test_a_pending_notification_that_is_none(bench, stop, tmp_path, content):
+    """A damaged record of what is pending is left out; the change itself is notified."""
+    (bench.shared / ".copilot_models.untold.json").write_bytes(content)
+    notify_change(bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told"), synced(bench), stop)
+    assert json.loads((tmp_path / "told").read_text())["added"] == ["new"]
+
+
+@pytest.mark.parametrize("content", [b"-1", b"0", b"9" * 30, b"9" * 5000, b"\xff", b"1e3", b""])
+def test_a_pid_file_that_is_none(tmp_path, content):
+    """What is not the number of a process gets no signal."""
+    (tmp_path / "pid").write_bytes(content)
+    assert "does not name a running process" in send_sighup(tmp_path / "pid")
+
+
+def test_a_pid_file_that_is_a_pipe(tmp_path):
+    """A named pipe is not waited for."""
+    os.mkfifo(tmp_path / "pid")
+    assert "does not name a running process" in send_sighup(tmp_path / "pid")
+
+
+def test_no_proxy_sees_an_address_on_this_machine(bench, stop, monkeypatch):
+    """The change is posted directly to an address of this machine, whose path may be a secret."""
+    with Hook() as hook, HttpServer(lambda _: (200, {}, None)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        notify_change(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
+        assert len(hook.requests) == 1 and proxy.requests == []

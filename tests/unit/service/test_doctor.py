@@ -220,9 +220,7 @@ def test_a_litellm_without_the_hook_is_no_failure(healthy):
 
 
 def test_the_key_goes_to_no_proxy(healthy):
-    """LiteLLM is asked directly where its address is plain http, on this machine and elsewhere: a proxy would see the
-    key. GitHub's plain http stand-in shows that the proxy is one.
-    """
+    """LiteLLM at plain http is asked directly, here and elsewhere; a request to GitHub shows that there is a proxy."""
     with HttpServer(lambda _: (404, {}, {})) as proxy:
         proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), proxy.url)
         assert healthy.run("doctor", **proxies).code == 0 and proxy.requests == []

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import copy
 import json
+import os
 import threading
 import time
 import tracemalloc
@@ -441,3 +442,59 @@ def test_jitter_is_waited_out_before_anything_is_asked_for(bench, monkeypatch):
     monkeypatch.setattr("random.uniform", uniform)
     assert cli.main(["sync"], {**bench.environ, "COPILOT_SYNC_JITTER": "300"}) == 0
     assert waits[0] == (0, 300, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("token", text) for text in ("sa-token\nx-evil: 1", "sa-tokén", "", "sa\0token")),
+        ("namespace", "llm\nx"),
+    ],
+)
+def test_a_service_account_that_is_no_header(api, account, name, content):
+    """A token that cannot be sent is named by its file and not shown, and nothing is sent."""
+    (account / name).write_text(content)
+    with pytest.raises(StorageError, match=f"{name}: it is not plain ASCII") as caught:
+        ConfigMapTarget("copilot-models", "127.0.0.1", api.port, account).update(always("a"), Quick())
+    assert "sa" not in str(caught.value).split("ASCII")[1] and api.requests == [] and "Mount" in caught.value.hint
+
+
+def test_a_service_account_that_is_a_pipe(api, account, target, stop):
+    """A named pipe in place of the token is refused at once."""
+    (account / "token").unlink()
+    os.mkfifo(account / "token")
+    with pytest.raises(StorageError, match="token: it is not a regular file"):
+        target.update(always("a"), stop)
+
+
+HOSTILE_OBJECTS = [
+    {"metadata": 5},
+    {"metadata": "resourceVersion"},
+    {"metadata": {"resourceVersion": 1}},
+    {"metadata": {"resourceVersion": ["1"]}},
+    {"data": []},
+    {"data": "x"},
+    {"data": {KEY: 5}},
+    {"data": {"other": None}},
+    {"binaryData": [1]},
+    {"binaryData": {ABSENCES_KEY: {}}},
+]
+
+
+@pytest.mark.parametrize("more", HOSTILE_OBJECTS, ids=repr)
+def test_an_object_that_is_none(api, target, stop, more):
+    """What is not shaped like a ConfigMap is no answer: an error that is not a bug, and nothing is written."""
+    api.object |= more
+    stop.set()  # one attempt
+    with pytest.raises(BadAnswer, match="something other than the object"):
+        target.update(always("a"), stop)
+    assert api.count("PATCH") == 0
+
+
+@pytest.mark.parametrize("text", ["\ud800", "[" * 5000, "model_list: [&a [*a]]", "!!python/object:os.system x", "\0"])
+@pytest.mark.parametrize("key", [KEY, "other"])
+def test_content_that_is_none(api, target, stop, key, text):
+    """Whatever text somebody else has put into the object, the models file replaces its key and nothing else."""
+    api.write(data={key: text}, binaryData={ABSENCES_KEY: text, "other": "%%%"})
+    target.update(always("a"), stop)
+    assert MANAGED_PREFIX + "a" in api.object["data"][KEY]

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import BadAnswer, Conflict, Forbidden, StorageError, UpstreamError, UsageError
+from sidecar.errors import Conflict, Forbidden, StorageError, UpstreamError, UsageError
 from sidecar.files import MAX_SIZE
 from sidecar.http_client import is_transient, retrying
 from sidecar.models.changes import compare

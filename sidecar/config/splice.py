@@ -176,10 +176,10 @@ def _flow(source: Source, listing: Flow, drop: Sequence[int], new: Sequence[str]
     spans = listing.spans
     trailing = bool(spans) and spans[-1].comma is not None
     remaining = [number for number in range(len(spans)) if number not in set(drop)]
-    commented: set[int] = set()  # items that a comment comes before, with nothing in between that stays
-    for number in drop:
+    commented: set[int] = set()  # items that a comment comes before, with nothing in between that stays or is new
+    for number in drop[1:] if new else drop:
         gap = source.text[source.last_before(spans[number].start).end : spans[number].start]
-        if "#" in gap or (not new and number - 1 in commented):
+        if "#" in gap or number - 1 in commented:
             commented.add(number)
     cuts = [_cut_flow_item(source, spans[number], number in commented) for number in drop]
     commas = [spans[number].comma for number in drop]

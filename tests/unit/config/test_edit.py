@@ -305,6 +305,19 @@ def test_entry_without_its_id_is_the_users() -> None:
     assert update_config(text, FIRST).skipped == ("gen-2",)
 
 
+@pytest.mark.parametrize("gap", ["[ # c\n  ", "[{a: 1}, # c\n  ", "[# c\n\n  "])
+@pytest.mark.parametrize("end", ["]", "\n]", ", ]", ", {b: 1}]", " # d\n]"])
+def test_flow_entries_behind_a_comment_come_and_go(gap: str, end: str) -> None:
+    """Entries between a comment and whatever closes the list are replaced, and go, without a trace."""
+    ours = "{model_name: x, model_info: {id: github_copilot/managed/x}}"
+    config = f"model_list: {gap}{ours}{end}\n".encode()
+    without = update_config(config, []).text
+    for entries in (FIRST, SECOND):
+        updated = update_config(config, entries).text
+        assert is_same(managed(updated), entries)
+        assert update_config(updated, []).text == without
+
+
 def test_comment_in_a_list_that_was_added_stays_when_the_list_goes() -> None:
     """A comment in a model_list that we added stays when the list goes again."""
     text = update_config(b"x: 1\n", FIRST).text

@@ -85,15 +85,21 @@ def read_file(path: Path) -> bytes | None:
     return None if snapshot is None else snapshot.data
 
 
+class NotRegular(OSError):
+    """A pipe, a device or a socket where a file is expected."""
+
+
 @contextlib.contextmanager
 def regular_file(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """``path`` open for reading, and its status. Raises OSError, also for what is not a regular file."""
+    """``path`` open for reading, and its status. Raises OSError, NotRegular among them."""
     # O_NONBLOCK: opening a named pipe would wait for a writer forever.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         about = os.fstat(descriptor)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
+            raise NotRegular(errno.EINVAL, "it is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             yield file, about
     finally:
@@ -102,26 +108,19 @@ def regular_file(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
 
 def read_snapshot(path: Path) -> Snapshot | None:
     """As ``read_file``, with all that ``replace_unchanged`` preserves."""
-    with storage_errors(path, "read"):
-        try:
-            # O_NONBLOCK: opening a named pipe would wait for a writer forever.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
+    try:
+        with storage_errors(path, "read"), regular_file(path) as (file, about):
+            data = file.read(MAX_SIZE + 1)
+            access = _attribute(file.fileno(), _ACL), _attribute(file.fileno(), _LABEL)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
             return None
-        try:
-            about = os.fstat(descriptor)
-            if stat.S_ISDIR(about.st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if stat.S_ISREG(about.st_mode):
-                with open(descriptor, "rb", closefd=False) as file:
-                    data = file.read(MAX_SIZE + 1)
-                if len(data) > MAX_SIZE:
-                    raise UsageError(f"{path} is larger than {MAX_SIZE} bytes", hint="Specify the right file.")
-                access = _attribute(descriptor, _ACL), _attribute(descriptor, _LABEL)
-                return Snapshot(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, *access)
-        finally:
-            os.close(descriptor)
-    raise UsageError(f"{path} is not a regular file", hint="Specify a regular file.")
+        if isinstance(error.__cause__, NotRegular):
+            raise UsageError(f"{path} is not a regular file", hint="Specify a regular file.") from None
+        raise
+    if len(data) > MAX_SIZE:
+        raise UsageError(f"{path} is larger than {MAX_SIZE} bytes", hint="Specify the right file.")
+    return Snapshot(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, *access)
 
 
 def replace_file(path: Path, data: bytes, *, mode: int) -> None:

@@ -159,8 +159,22 @@ def search_files(directory: Path) -> None:
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 about = path.lstat()
                 if stat.S_ISREG(about.st_mode):
-                    data = path.read_bytes()
+                    data = _written(path)
                     search_file(str(path), str(path.relative_to(directory)), about.st_mode, data, _files.get(path))
+
+
+def _written(path: Path) -> bytes:
+    """What was written into a file: its holes, which can be larger than any memory, have nothing to find."""
+    parts, position = [], 0
+    with path.open("rb", buffering=0) as file, contextlib.suppress(OSError):  # ENXIO: from here on only a hole
+        while True:
+            position = file.seek(position, os.SEEK_DATA)
+            end = file.seek(position, os.SEEK_HOLE)
+            file.seek(position)
+            while position < end and (data := file.read(end - position)):
+                parts.append(data)
+                position += len(data)
+    return b"".join(parts)
 
 
 def search_environment(place: str, environ: Mapping[str, str]) -> None:

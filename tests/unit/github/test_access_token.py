@@ -232,7 +232,8 @@ def test_a_token_file_that_is_no_file(bench, name, kind):
     """A named pipe, an endless device or a directory is a file that cannot be read, and is said so at once."""
     path = bench.tokens / name
     {"fifo": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "directory": path.mkdir}[kind]()
-    with pytest.raises(StorageError, match=f"{name} cannot be read: it is not a regular file"):
+    reason = "Is a directory" if kind == "directory" else "it is not a regular file"
+    with pytest.raises(StorageError, match=f"{name} cannot be read: {reason}"):
         find_access_token(bench.settings())
 
 

@@ -17,6 +17,8 @@ from sidecar.github import token_import
 from sidecar.github.token_import import import_token, tokens_in
 from sidecar.litellm_hot_reload.exchange import is_token
 from sidecar.settings import Settings
+from tests.support import canary
+from tests.support.files import put_secret
 from tests.support.hostile import json_bytes
 
 
@@ -38,9 +40,9 @@ def test_a_user_without_a_home_is_asked_to_log_in(bench, monkeypatch):
 def found(bench, tmp_path_factory):
     """A file with a token that works."""
     path = tmp_path_factory.mktemp("found") / "apps.json"
-    path.write_text(bench.gh.new_access_token())
+    put_secret(path, bench.gh.new_access_token())
+    yield canary.may_hold(path, "a", "an editor's file, as a test finds it")
     path.chmod(0o600)
-    return path
 
 
 def take(bench, path):

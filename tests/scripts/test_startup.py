@@ -138,7 +138,7 @@ def test_serves_follows_survives_and_ends(clone, start):
 
     # The background sync is started again when it dies; LiteLLM goes on.
     background = next(
-        pid for pid in children(startup.process.pid) if arguments(pid)[1:][:3] == ["-m", "sidecar", "run"]
+        pid for pid in children(startup.process.pid) if arguments(pid)[1:][:4] == ["-P", "-m", "sidecar", "run"]
     )
     os.kill(background, signal.SIGKILL)
     until(lambda: "the background sync has exited" in startup.text(), what="the message")

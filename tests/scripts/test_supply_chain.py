@@ -73,7 +73,7 @@ def test_one_image_has_one_pin():
 
 def test_no_other_place_names_a_moving_image():
     """No tag without a version, in any program or file that starts a container."""
-    for name in tracked("*.sh", "*.yml", "*.yaml", "*Dockerfile*", ".ci/run"):
+    for name in tracked("*.sh", "*.yml", "*.yaml", "*Dockerfile*", ".ci/run", ":!tests/fuzz/corpus"):
         for reference in re.findall(r"ghcr\.io/berriai/litellm:[\w.-]+", (ROOT / name).read_text()):
             assert re.search(r":v\d+\.\d+\.\d+", reference) or reference in NOT_OURS_TO_PIN, name
 
@@ -86,7 +86,7 @@ def test_the_bot_knows_every_action_and_lock_file():
     assert {"github-actions", "pip-compile", "npm"} <= set(RENOVATE["enabledManagers"])
     # Those of requirements-litellm/ hold what each LiteLLM pins, and are made anew with it (scripts/lock_litellm.sh).
     locks = {name for name in tracked("*.lock") if not name.startswith("requirements-litellm/")}
-    assert matches(RENOVATE["pip-compile"]["fileMatch"], locks) == locks and len(locks) == 3
+    assert matches(RENOVATE["pip-compile"]["fileMatch"], locks) == locks and len(locks) == 4
     for name in locks:
         command = (ROOT / name).read_text().split("\n")[1]
         # Renovate only understands options with an equal sign.
@@ -180,7 +180,15 @@ def scan(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock", "tests/k8s/requirements-linters.lock"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-test.lock",
+        "tests/fuzz/requirements-fuzz.lock",
+        "tests/k8s/requirements-linters.lock",
+    ],
+)
 def test_a_finding_in_a_lock_of_ours_fails_the_scan(scan, lock):
     """Every lock is asked about, strictly; one finding is enough, and does not hide the others."""
     code, notes, _ = scan("packages", code=1, lock=f"-r {lock}")

@@ -7,6 +7,7 @@ moved, a plan changed, or something is wrong at GitHub.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -58,15 +59,16 @@ class Keeper:
         self._failed_login = ""
         self._said = ""
         self._known = ""
+        self._logins: set[str] = set()
 
     def current(self) -> str | None:
         """The Copilot token; None if there is no valid one."""
-        record = self.shared.read()
+        record = self._believed()
         return record.token if record and record.expires_at > time.time() else None
 
     def api_base(self) -> str | None:
         """Copilot's address for this plan: the one from the exchange, or the one the user set, or None."""
-        record = self.shared.read()
+        record = self._believed()
         named = record.api_base if record else None
         # Others may be able to write the file, so it is checked like an address that GitHub names.
         base = exchange.trusted_base(named, self.own_base, plain_http=self.plain_http) if named else None
@@ -212,21 +214,39 @@ class Keeper:
             log.info("%s", text)
 
     def _access_token(self) -> str | None:
+        try:
+            token = self._stored_token()
+        except OSError as error:
+            self.problem = f"the access token file {error.filename} cannot be read: {error.strerror}"
+            self._say(self.problem)
+            return None
+        if token is None:
+            self.problem = "nobody has logged in to GitHub yet: `docker compose run --rm login`"
+            self._say(f"waiting for a login: no access token in {self.directory}")
+        return token
+
+    def _stored_token(self) -> str | None:
+        """The access token as it is stored now; None if there is none. Raises OSError with the file's name."""
         for path in self.token_files:
             try:
                 data = read_bounded(path, MAX_TOKEN_FILE)
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                self.problem = f"the access token file {path} cannot be read: {error.strerror}"
-                self._say(self.problem)
-                return None
             token = exchange.access_token_in(data, is_json=path.name == exchange.JSON_FILE)
             if token is not None:
+                self._logins.add(exchange.fingerprint(token))
                 return token
-        self.problem = "nobody has logged in to GitHub yet: `docker compose run --rm login`"
-        self._say(f"waiting for a login: no access token in {self.directory}")
         return None
+
+    def _believed(self) -> Record | None:
+        """The shared token, if it comes from a login that this worker has seen: after a new login the previous token
+        serves until the next has come. Any other may be that of somebody else's account.
+        """
+        record = self.shared.read()
+        if record is not None and record.login not in self._logins:
+            with contextlib.suppress(OSError):
+                self._stored_token()  # another worker may have seen a new login first
+        return record if record is not None and record.login in self._logins else None
 
     def _checked_base(self, text: str) -> str:
         """GITHUB_COPILOT_API_BASE, if it is an address that may be sent a token."""

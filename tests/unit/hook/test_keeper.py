@@ -8,6 +8,7 @@ import logging
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,6 +111,33 @@ def test_a_new_login_counts_at_once(gh, keeper, clock):
     keeper.turn()
     assert gh.requests[-1].headers["authorization"] == f"token {token}"
     assert gh.count(EXCHANGE) == 2 and keeper.current() != before
+
+
+def test_another_accounts_record_is_not_believed(gh, keeper, clock):
+    """While GitHub is away, a token that another login has left behind serves no request, nor does its address."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    record = keeper.shared.read()
+    fresh = make(gh, keeper.directory)
+    assert fresh.current() == record.token  # the control: its own login's is believed by a worker that has just begun
+    keeper.shared.write(replace(record, login="0123456789abcdef"))
+    gh.fail(EXCHANGE, status=500)
+    for worker in (keeper, fresh):
+        worker.turn()
+        assert worker.current() is None and worker.api_base() == worker.own_base
+
+
+def test_the_token_of_the_login_before_serves_until_the_next(gh, keeper, clock):
+    """Of two workers neither is without a token when somebody logs in anew, whichever of them sees it first."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    other = make(gh, keeper.directory)
+    assert other.current() == keeper.current()
+    before = keeper.current()
+    login(keeper, gh.new_access_token())
+    assert before == keeper.current() == other.current()
+    keeper.turn()
+    assert before != keeper.current() == other.current()
 
 
 def test_a_refused_login_is_not_asked_for_again_and_again(gh, keeper, clock):

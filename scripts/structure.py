@@ -14,7 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOK = "litellm_hot_reload"
-SHARED = {f"{HOOK}.{name}" for name in ("allowed", "exchange", "managed", "master_key", "text")}
+SHARED = {
+    f"{HOOK}.{name}" for name in ("allowed", "bounded", "connection", "exchange", "managed", "master_key", "text")
+}
 """The modules of the hook that the sidecar follows too; of the others it imports none."""
 
 LAYERS = (

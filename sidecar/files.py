@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from sidecar.errors import StorageError, UsageError
+from sidecar.litellm_hot_reload.bounded import NotRegular, read_up_to, regular_file
 
 MAX_SIZE = 32 * 1024 * 1024
 """Largest file that is read, in bytes; what is read here has some kilobytes."""
@@ -85,32 +85,11 @@ def read_file(path: Path) -> bytes | None:
     return None if snapshot is None else snapshot.data
 
 
-class NotRegular(OSError):
-    """A pipe, a device or a socket where a file is expected."""
-
-
-@contextlib.contextmanager
-def regular_file(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """``path`` open for reading, and its status. Raises OSError, NotRegular among them."""
-    # O_NONBLOCK: opening a named pipe would wait for a writer forever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        about = os.fstat(descriptor)
-        if stat.S_ISDIR(about.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(about.st_mode):
-            raise NotRegular(errno.EINVAL, "it is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            yield file, about
-    finally:
-        os.close(descriptor)
-
-
 def read_snapshot(path: Path) -> Snapshot | None:
     """As ``read_file``, with all that ``replace_unchanged`` preserves."""
     try:
         with storage_errors(path, "read"), regular_file(path) as (file, about):
-            data = file.read(MAX_SIZE + 1)
+            data = read_up_to(file, MAX_SIZE + 1)
             access = _attribute(file.fileno(), _ACL), _attribute(file.fileno(), _LABEL)
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):

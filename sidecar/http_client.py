@@ -25,10 +25,11 @@ import urllib3
 
 from sidecar.errors import BadAnswer, Stopped, Unreachable, UpstreamError, UsageError
 from sidecar.litellm_hot_reload import exchange
+from sidecar.litellm_hot_reload.connection import Connection
 from sidecar.parsers import is_header_value
 from sidecar.secret import Secret
 from sidecar.text import printable
-from sidecar.transport import Adapter, Connection, proxies_for, trusted_certificates
+from sidecar.transport import Adapter, proxies_for, trusted_certificates
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def send(
     try:
         return outcome.result(TOTAL_TIMEOUT)
     except TimeoutError:
-        connection.abort()
+        connection.cut()
         raise Unreachable(f"{_host(url)} took longer than {TOTAL_TIMEOUT:.0f} s to answer") from None
 
 

@@ -8,8 +8,6 @@ import ipaddress
 import os
 import socket
 import ssl
-import threading
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,40 +15,9 @@ import requests
 import requests.adapters
 
 from sidecar.errors import StorageError, UsageError
+from sidecar.litellm_hot_reload.connection import Connection
 from sidecar.litellm_hot_reload.exchange import ca_variable
 from sidecar.text import printable
-
-
-class Connection:
-    """The socket of one request, for another thread to end: whatever waits for it then fails at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._aborted = False
-        self._socket: socket.socket | None = None
-
-    def opened(self, new: socket.socket) -> socket.socket:
-        """Remember a socket as soon as it is connected, before TLS and before the tunnel through a proxy."""
-        with self._lock:
-            if self._aborted:
-                new.close()
-                raise TimeoutError
-            self._socket = new.dup()  # TLS takes the original over
-        return new
-
-    def abort(self) -> None:
-        with self._lock:
-            self._aborted = True
-            if self._socket is not None:
-                with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def forget(self) -> None:
-        with self._lock:
-            self._aborted = True
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -67,7 +34,9 @@ class Adapter(requests.adapters.HTTPAdapter):
 
         class Watched(base):  # type: ignore[misc,valid-type]
             def _new_conn(self) -> socket.socket:
-                return connection.opened(super()._new_conn())
+                new: socket.socket = super()._new_conn()
+                connection.opened(new)
+                return new
 
         pool.ConnectionCls = Watched
         self.pools.append(pool)

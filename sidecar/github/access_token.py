@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import LoginNeeded
-from sidecar.files import regular_file, replace_file, storage_errors
+from sidecar.files import replace_file, storage_errors
 from sidecar.litellm_hot_reload import exchange
+from sidecar.litellm_hot_reload.bounded import regular_file
 from sidecar.secret import Secret
 from sidecar.settings import Settings
 

@@ -18,10 +18,11 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from sidecar.errors import LoginNeeded
-from sidecar.files import regular_file, storage_errors
+from sidecar.files import storage_errors
 from sidecar.github.access_token import AccessToken, store_access_token
 from sidecar.github.api import exchange_token
 from sidecar.http_client import retrying
+from sidecar.litellm_hot_reload.bounded import regular_file
 from sidecar.litellm_hot_reload.exchange import JSON_FILE, TOKEN_DIR, TOKEN_FILE, is_token
 from sidecar.parsers import expanded
 from sidecar.secret import Secret

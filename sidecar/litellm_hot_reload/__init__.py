@@ -6,10 +6,11 @@ LiteLLM awaits ``start`` in each worker before loading its configuration. The mo
 
 ``exchange``     pure rules: tokens, addresses, GitHub's answers, times    }
 ``managed``      pure: which entries of LiteLLM's list are ours            } the sidecar uses
-``allowed``      pure: what such an entry may hold                         } these five as well
+``allowed``      pure: what such an entry may hold                         } these seven as well
 ``text``         pure: makes external text safe to display                 }
+``bounded``      reads a file of which nothing is known                    }
+``connection``   ends a request from another thread                        }
 ``master_key``   LiteLLM's master key from a file                          }
-``bounded``      reads a file of which nothing is known
 ``record``       the Copilot token that all workers share: LiteLLM's api-key.json, and a lock next to it
 ``exchange_client``  one request to GitHub, with a bounded wait
 ``keeper``       a thread that renews the Copilot token before it expires, and when Copilot refuses it

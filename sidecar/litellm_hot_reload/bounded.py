@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
+
+
+class NotRegular(OSError):
+    """A pipe, a device or a socket where a file is expected."""
+
+
+@contextlib.contextmanager
+def regular_file(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
+    """``path`` open for reading, and its status. Raises OSError with its name, NotRegular among them."""
+    # Without O_NONBLOCK, opening a named pipe would wait for a writer forever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        about = os.fstat(descriptor)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(about.st_mode):
+            raise NotRegular(errno.EINVAL, "it is not a regular file", str(path))
+        with FileIO(descriptor, closefd=False) as file:
+            yield file, about
+    finally:
+        os.close(descriptor)
 
 
 def read_bounded(path: Path, limit: int, is_owner: Callable[[int], bool] | None = None) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes, which ``is_owner`` is asked about by its uid.
 
-    Raises OSError with its name, also for a pipe, a device, a directory, a larger file or another owner.
+    Raises OSError with its name, also for another owner or a larger file.
     """
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer forever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with regular_file(path) as (file, about):
         if is_owner is not None and not is_owner(about.st_uid):
             raise OSError(errno.EPERM, "it belongs to another user", str(path))
-        # One byte more than the limit: the file may grow while it is read.
-        data = bytearray()
-        while len(data) <= limit and (chunk := file.read(min(2**16, limit + 1 - len(data)))):
-            data += chunk
+        data = read_up_to(file, limit + 1)  # one byte more: the file may grow while it is read
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return data
+
+
+def read_up_to(file: FileIO, size: int) -> bytes:
+    """At most ``size`` bytes, without taking memory for more than there are."""
+    data = bytearray()
+    while len(data) < size and (chunk := file.read(min(2**16, size - len(data)))):
+        data += chunk
     return bytes(data)

@@ -6,20 +6,19 @@ back while an older request is still hanging. A late answer is used all the same
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import queue
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from .connection import Connection
 from .exchange import ca_variable, copilot_token_in
 
 REQUEST_TIMEOUT = 2.5
@@ -90,7 +89,7 @@ class ExchangeClient:
         self._answers.put(answer)
 
     def _request(self, access_token: str, login: str) -> Answer:
-        connection = _Connection()
+        connection = Connection()
         timer = threading.Timer(DEADLINE, connection.cut)
         timer.daemon = True
         timer.start()
@@ -107,7 +106,7 @@ class ExchangeClient:
                         "accept-encoding": "identity",
                         "authorization": f"token {access_token}",
                     },
-                    extensions={"trace": connection.traced},
+                    extensions={"trace": _tracer(connection)},
                 ) as response,
             ):
                 content = _content(response)
@@ -134,43 +133,14 @@ def _content(response: httpx.Response) -> bytes:
     return bytes(content)
 
 
-class _Connection:
-    """The connection of one request, to be cut from another thread: a server that sends a byte now and then resets
-    every time limit of the HTTP library, before the headers are complete as well as after.
-    """
+def _tracer(connection: Connection) -> Callable[[str, Mapping[str, Any]], None]:
+    """httpx's documented ``trace`` extension."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_cut = False
+    def traced(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            connection.opened(info["return_value"].get_extra_info("socket"))
 
-    def traced(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpx's documented ``trace`` extension; the connection exists from this event on."""
-        if not event.endswith("connect_tcp.complete"):
-            return
-        opened = info["return_value"].get_extra_info("socket")
-        with self._lock:
-            # A duplicate, because TLS takes the original away.
-            self._socket = opened.dup()
-            if self._is_cut:
-                self._shut_down()
-
-    def cut(self) -> None:
-        """End the request: whoever reads from the connection finds its end."""
-        with self._lock:
-            self._is_cut = True
-            self._shut_down()
-
-    def forget(self) -> None:
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
-
-    def _shut_down(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+    return traced
 
 
 def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:

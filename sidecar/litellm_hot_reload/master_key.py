@@ -6,6 +6,9 @@ import os
 import re
 import stat
 from collections.abc import MutableMapping
+from pathlib import Path
+
+from .bounded import read_bounded
 
 KEY, FILE = "LITELLM_MASTER_KEY", "LITELLM_MASTER_KEY_FILE"
 WITHOUT = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"
@@ -32,20 +35,15 @@ def provide(environ: MutableMapping[str, str]) -> None:
 def read(path: str, *, private: bool = False) -> str:
     """The key in the file; a ``private`` one must be closed to group and others. Raises NoMasterKey."""
     try:
-        # O_NONBLOCK: opening a named pipe would wait for a writer forever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise NoMasterKey(f"the master key file {path} is not a regular file")
-            if private and mode & 0o077:
-                raise NoMasterKey(f"the master key file {path} is open to others (mode {stat.S_IMODE(mode):04o})")
-            text = file.read(_LONGEST + 1).decode("ascii", "replace").strip()
+        text = read_bounded(Path(path), _LONGEST).decode("ascii", "replace").strip()
+        mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "invalid path"
         raise NoMasterKey(f"the master key file {path} cannot be read: {reason}") from None
+    if private and mode & 0o077:
+        raise NoMasterKey(f"the master key file {path} is open to others (mode {stat.S_IMODE(mode):04o})")
     if not text:
         raise NoMasterKey(f"the master key file {path} is empty")
-    if len(text) > _LONGEST or not _SHAPE.fullmatch(text):
+    if not _SHAPE.fullmatch(text):
         raise NoMasterKey(f"the master key file {path} does not contain a key (sk-…, one line, 19 characters or more)")
     return text

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import BadAnswer, LiteLLMError, SidecarError, StorageError, UpstreamError
-from sidecar.files import read_file, regular_file, replace_file
+from sidecar.files import read_file, replace_file
 from sidecar.http_client import retrying, send
+from sidecar.litellm_hot_reload.bounded import regular_file
 from sidecar.settings import Settings
 from sidecar.targets.base import Synced
 from sidecar.user_command import run_user_command

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import BadAnswer, Conflict, Forbidden, StorageError, Unreachable
-from sidecar.files import regular_file
 from sidecar.http_client import Answer, send
+from sidecar.litellm_hot_reload.bounded import regular_file
 from sidecar.parsers import is_header_value
 from sidecar.secret import Secret
 

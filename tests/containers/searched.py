@@ -52,7 +52,9 @@ def _container(item: dict[str, Any]) -> None:
     try:
         _processes(item)
     except AssertionError:
-        if json.loads(_run("docker", "inspect", name))[0]["State"]["Running"]:
+        # It may have ended, or have been restarted, while it was looked at.
+        now, then = json.loads(_run("docker", "inspect", name))[0]["State"], item["State"]
+        if now["Running"] and not now["Restarting"] and now["StartedAt"] == then["StartedAt"]:
             raise
 
 

@@ -123,8 +123,8 @@ def test_no_route_at_all_gives_a_secret_away(stack: Stack) -> None:
 
 def test_with_the_key_every_worker_serves(stack: Stack) -> None:
     """Both workers have the same key: each new connection is let in with it, and none without it."""
-    workers = set(re.findall(r"copilot-hook\[(\d+)\]", stack.logs("litellm")))
-    assert len(workers) == 2
+    workers = re.compile(r"copilot-hook\[(\d+)\]")
+    until(lambda: len(set(workers.findall(stack.logs("litellm")))) == 2, 300, "both workers are up", every=0.5)
     for _ in range(20):
         assert stack.request("GET", "/v1/models").status_code == 200
         assert stack.request("GET", "/v1/models", key=False).status_code in {401, 500}

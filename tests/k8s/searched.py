@@ -51,7 +51,7 @@ def search(app: App) -> None:
             if name in NOT_OURS or item.get("involvedObject", {}).get("name") in NOT_OURS:
                 continue
             canary.search(f"{kind} {name}", json.dumps(item))
-            if kind in ("Pod", "Deployment", "CronJob", "ConfigMap"):
+            if kind in ("Pod", "Deployment", "ConfigMap"):  # this kubectl describes no CronJob of so old a cluster
                 canary.search(f"what is described of {kind} {name}", app.kubectl("describe", kind, name))
             if kind == "Pod":
                 _pod(app, item)
@@ -65,15 +65,24 @@ def _pod(app: App, pod: dict[str, Any]) -> None:
         place, state = f"{container['name']} of {name}", states.get(container["name"], {})
         words = ("logs", name, "--container", container["name"])
         if set(state.get("state", {})) & {"running", "terminated"}:
-            canary.search(f"the log of {place}", app.kubectl(*words))
+            canary.search(f"the log of {place}", _log(app, *words))
         if state.get("restartCount"):
-            canary.search(f"the earlier log of {place}", app.kubectl(*words, "--previous"))
+            canary.search(f"the earlier log of {place}", _log(app, *words, "--previous"))
         if "running" in state.get("state", {}):
             mounts = container.get("volumeMounts", ())
             paths = [mount["mountPath"] for mount in mounts if mount["name"] not in secret]
             # A pod may end at any moment, and then there is no process in it to look at.
             with contextlib.suppress(AssertionError):
                 _look(place, json.loads(app.exec(name, container["name"], "python3", "-c", LOOK, *paths)))
+
+
+def _log(app: App, *words: str) -> str:
+    try:
+        return app.kubectl(*words)
+    except AssertionError as error:
+        if "(NotFound)" in str(error):  # a Job's pod may be removed at any moment
+            return ""
+        raise
 
 
 def _statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:

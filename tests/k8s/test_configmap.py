@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import re
 import signal
@@ -164,14 +165,20 @@ def test_a_missing_object_is_said(fresh: App, make: Callable[..., ConfigMapTarge
 def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., ConfigMapTarget]) -> None:
     """One byte below the limit is taken by the real one, one above is refused before it is sent."""
     stop = threading.Event()
-    fresh.kubectl("patch", "configmap", "copilot-models", "-p", '{"data": {"other": "%s"}}' % ("y" * 1000))
-    memory = b"m"
-    packed = len(configmap.gzip.compress(memory, mtime=0))
-    rest = MAX_BYTES - 1000 - packed - (len(configmap.models_file_bytes([managed_entry("a", note="x" * 10)])) - 10)
+    entries, memory = [managed_entry("a")], b"m"
+    ours = len(configmap.models_file_bytes(entries)) + len(configmap.gzip.compress(memory, mtime=0))
+
+    def fill(size: int) -> None:
+        """What somebody else has put into the same object."""
+        patch = json.dumps({"data": {"other": "y" * size}})
+        fresh.kubectl("patch", "configmap", "copilot-models", "--patch-file", "/dev/stdin", stdin=patch)
+
+    fill(MAX_BYTES - ours + 1)
     with pytest.raises(StorageError, match=str(MAX_BYTES)):
-        make().update(lambda _: Built([managed_entry("a", note="x" * (rest + 1))], memory), stop)
+        make().update(lambda _: Built(entries, memory), stop)
     assert KEY not in fresh.configmap()["data"]
-    make().update(lambda _: Built([managed_entry("a", note="x" * rest)], memory), stop)
+    fill(MAX_BYTES - ours)
+    make().update(lambda _: Built(entries, memory), stop)
     found = fresh.configmap()
     size = sum(map(len, found["data"].values())) + sum(len(base64.b64decode(v)) for v in found["binaryData"].values())
     assert size == MAX_BYTES

@@ -53,7 +53,9 @@ class RealNames:
         self.env = {
             "HTTPS_PROXY": proxy,
             "NO_PROXY": "127.0.0.1,localhost",
+            # Both: the machine's own environment may name another bundle, and which counts is not the question here.
             "SSL_CERT_FILE": str(certificate),
+            "REQUESTS_CA_BUNDLE": str(certificate),
             "AIOHTTP_TRUST_ENV": "True",
         }
 

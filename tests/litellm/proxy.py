@@ -179,6 +179,8 @@ class Proxy:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # On its own, LiteLLM (before 1.110) leaves its token readable by everybody.
+                umask=-1 if self.hook else 0o077,
             )
         if wait:
             self.wait_ready()

@@ -52,7 +52,7 @@ def search(app: App) -> None:
                 continue
             canary.search(f"{kind} {name}", json.dumps(item))
             if kind in ("Pod", "Deployment", "ConfigMap"):  # this kubectl describes no CronJob of so old a cluster
-                canary.search(f"what is described of {kind} {name}", app.kubectl("describe", kind, name))
+                canary.search(f"what is described of {kind} {name}", _if_there(app, "describe", kind, name))
             if kind == "Pod":
                 _pod(app, item)
 
@@ -65,9 +65,9 @@ def _pod(app: App, pod: dict[str, Any]) -> None:
         place, state = f"{container['name']} of {name}", states.get(container["name"], {})
         words = ("logs", name, "--container", container["name"])
         if set(state.get("state", {})) & {"running", "terminated"}:
-            canary.search(f"the log of {place}", _log(app, *words))
+            canary.search(f"the log of {place}", _if_there(app, *words))
         if state.get("restartCount"):
-            canary.search(f"the earlier log of {place}", _log(app, *words, "--previous"))
+            canary.search(f"the earlier log of {place}", _if_there(app, *words, "--previous"))
         if "running" in state.get("state", {}):
             mounts = container.get("volumeMounts", ())
             paths = [mount["mountPath"] for mount in mounts if mount["name"] not in secret]
@@ -76,11 +76,12 @@ def _pod(app: App, pod: dict[str, Any]) -> None:
                 _look(place, json.loads(app.exec(name, container["name"], "python3", "-c", LOOK, *paths)))
 
 
-def _log(app: App, *words: str) -> str:
+def _if_there(app: App, *words: str) -> str:
+    """What kubectl says; nothing of a Job's pod that has been removed meanwhile, as may happen at any moment."""
     try:
         return app.kubectl(*words)
     except AssertionError as error:
-        if "(NotFound)" in str(error):  # a Job's pod may be removed at any moment
+        if "(NotFound)" in str(error):
             return ""
         raise
 

@@ -69,11 +69,7 @@ def masked(data: bytes) -> str:
 
 
 def _managed_spans(source: Source) -> list[tuple[int, int]]:
-    site = locate(source)
-    aliases = [token.start for token in source.tokens if token.kind == "Alias"]
-    pairs = [(node, (span.start, span.end)) for node, span in zip(site.nodes, site.spans, strict=True)]
-    plain = [(node, span) for node, span in pairs if bisect(aliases, span[0]) == bisect(aliases, span[1])]
-    return [span for node, span in plain if is_managed(to_python(node))]
+    return [(span.start, span.end) for node, span in locate(source).plain if is_managed(to_python(node))]
 
 
 def _gap(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,16 @@ class Site:
     @property
     def spans(self) -> tuple[Span, ...]:
         return self.listing.spans if self.listing else ()
+
+    @property
+    def plain(self) -> list[tuple[yaml.Node, Span]]:
+        """The items without an alias, with their spans: a few lines of aliases expand to gigabytes."""
+        aliases = [token.start for token in self.source.tokens if token.kind == "Alias"]
+        return [
+            (node, span)
+            for node, span in zip(self.nodes, self.spans, strict=True)
+            if bisect(aliases, span.start) == bisect(aliases, span.end)
+        ]
 
 
 def locate(source: Source) -> Site:

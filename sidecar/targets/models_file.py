@@ -6,7 +6,6 @@ The record of absences is kept in a file next to it.
 from __future__ import annotations
 
 import threading
-from bisect import bisect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,13 +82,7 @@ def entries_in(data: bytes | None) -> dict[str, Any]:
     An entry with a YAML alias is not ours: a few lines of them expand to gigabytes.
     """
     try:
-        site = locate(parse(data or b""))
-        aliases = [token.start for token in site.source.tokens if token.kind == "Alias"]
-        entries = [
-            to_python(node)
-            for node, span in zip(site.nodes, site.spans, strict=True)
-            if bisect(aliases, span.start) == bisect(aliases, span.end)
-        ]
+        entries = [to_python(node) for node, _ in locate(parse(data or b"")).plain]
     except Exception:  # PyYAML raises nearly anything for a damaged file, which this sync must replace
         return {}
     return {id_of(item): item for item in entries if is_managed(item)}

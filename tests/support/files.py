@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 NOBODY = 65534
+HUGE = 400 * 2**20
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(HUGE)
+
+
+PLACES: dict[str, Callable[[Path], None]] = {
+    "a pipe": os.mkfifo,
+    "a directory": Path.mkdir,
+    "a socket": _socket,
+    "a loop of links": lambda path: path.symlink_to(path),
+    "400 MB": _huge,
+    "a device without an end": lambda path: path.symlink_to("/dev/zero"),
+}
+"""What can be in a file's place, and be waited for or read without an end; each puts it there."""
 
 
 def files_under(directory: Path) -> dict[str, bytes]:

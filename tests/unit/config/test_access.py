@@ -17,7 +17,7 @@ from sidecar.config.file import restore_backup, sync_config
 from sidecar.errors import StorageError, UsageError
 from sidecar.files import MAX_SIZE, read_file, replace_unchanged
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
-from tests.support.files import NOBODY, unprivileged
+from tests.support.files import NOBODY, PLACES, unprivileged
 from tests.unit.corpus.configs import USUAL
 
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
@@ -158,17 +158,11 @@ def test_an_acl_that_cannot_be_kept_is_an_error(config, monkeypatch):
     assert [path.name for path in config.parent.iterdir()] == ["config.yaml"]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "endless", "large"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device without an end", "400 MB"])
 def test_only_regular_files_of_a_bounded_size_are_read(tmp_path, kind):
     """A pipe is not waited for, a device and a huge file are not read whole."""
     path = tmp_path / "f"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "endless":
-        path.symlink_to("/dev/zero")
-    else:
-        with path.open("wb") as file:
-            file.truncate(400_000_000)
+    PLACES[kind](path)
     for read in (read_file, lambda path: sync_config(path, ENTRIES)):
         with pytest.raises(UsageError, match=r"regular|larger"):
             read(path)

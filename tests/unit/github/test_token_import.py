@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pwd
-import socket
 import threading
 
 import pytest
@@ -18,7 +17,7 @@ from sidecar.github.token_import import import_token, tokens_in
 from sidecar.litellm_hot_reload.exchange import is_token
 from sidecar.settings import Settings
 from tests.support import canary
-from tests.support.files import put_secret
+from tests.support.files import PLACES, put_secret
 from tests.support.hostile import json_bytes
 
 
@@ -79,17 +78,11 @@ def test_somebody_elses_file_is_not_believed(bench, found, monkeypatch):
     assert bench.gh.requests == [] and not bench.token_file.exists()
 
 
-@pytest.mark.parametrize("kind", ["fifo", "device", "socket"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device without an end", "a socket"])
 def test_what_is_no_file(bench, tmp_path, kind):
     """A named pipe, which would wait forever, a device, which never ends, or a socket is refused at once."""
     path = tmp_path / "x"
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
+    PLACES[kind](path)
     with pytest.raises(StorageError, match="cannot be read: "):
         take(bench, path)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,42 +24,8 @@ from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model, tier, tiered
 from tests.fakes.github import GitHub
 from tests.support.entries import entries_of, entry_text, managed_entry
-from tests.support.files import put_secret
+from tests.support.files import PLACES, put_secret
 from tests.support.github_paths import EXCHANGE
-
-HUGE = 400 * 2**20
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def endpoint(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-
-
-def loop(path: Path) -> None:
-    path.symlink_to(path)
-
-
-def huge(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(HUGE)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-PLACES: dict[str, Callable[[Path], None]] = {
-    "a pipe": pipe,
-    "a directory": Path.mkdir,
-    "a socket": endpoint,
-    "a loop of links": loop,
-    "400 MB": huge,
-    "a device without an end": device,
-}
 
 
 @pytest.fixture
@@ -264,7 +228,7 @@ def test_a_lock_that_is_a_link_does_not_damage_what_it_points_to(gh, keeper):
 
 def test_a_lock_of_400_mb_is_not_read(gh, keeper):
     """It is too large to be a failure, and no obstacle."""
-    huge(keeper.shared.lock)
+    PLACES["400 MB"](keeper.shared.lock)
     keeper.turn()
     assert gh.copilot_token(keeper.current()) == "valid"
 
@@ -290,7 +254,7 @@ def test_an_include_that_is_no_file(tmp_path):
     """The bound holds for what a config includes, too, and for how much it includes."""
     config = ConfigFile(tmp_path / "config.yaml", lambda raw: raw)
     config.path.write_text("include: [pipe]\n")
-    pipe(tmp_path / "pipe")
+    PLACES["a pipe"](tmp_path / "pipe")
     config.refresh()
     assert "not a regular file" in config.problem
     config.path.write_text(json.dumps({"include": [f"{number}.yaml" for number in range(200)]}))

@@ -25,7 +25,7 @@ from sidecar.targets.models_file import (
 )
 from tests.fakes.catalog import model
 from tests.support.entries import managed_entry
-from tests.support.files import files_under, unprivileged
+from tests.support.files import PLACES, files_under, unprivileged
 
 SETTINGS = Settings()
 A, B = model("a"), model("b")
@@ -129,17 +129,11 @@ def test_a_file_that_would_expand_is_replaced(path, join):
 
 
 @pytest.mark.parametrize("name", ["copilot_models.yaml", ".copilot_models.memory.json"])
-@pytest.mark.parametrize("kind", ["pipe", "endless", "large"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device without an end", "400 MB"])
 def test_what_is_no_file_of_ours_is_replaced(path, stop, name, kind):
     """A pipe in the place of a file is not waited for, an endless or huge file is not read; both heal."""
     wrong = path.with_name(name)
-    if kind == "pipe":
-        os.mkfifo(wrong)
-    elif kind == "endless":
-        wrong.symlink_to("/dev/zero")
-    else:
-        with wrong.open("wb") as file:
-            file.truncate(400_000_000)
+    PLACES[kind](wrong)
     stored = []
 
     def make(record):

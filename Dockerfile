@@ -8,13 +8,16 @@ RUN python3 -m venv --without-pip /venv \
       --disable-pip-version-check -r /tmp/requirements.lock
 COPY sidecar /app/sidecar
 COPY entrypoint /app/entrypoint
-# Modules are compiled here because the root file system is read-only at run time.
-RUN chmod -R a=rX /app && chmod 0555 /app/entrypoint/sidecar.sh \
- && /venv/bin/python -m compileall -q /app/sidecar /venv/lib
+# Modules are compiled here because the root file system is read-only at run time. No file says when or by whom it was
+# made, and a compiled module has the time of its source in it: the same commit on the same base gives the same layers.
+RUN chmod -R a=rX /app && chmod 0555 /app/entrypoint/sidecar.sh && find /app /venv -exec touch -hd @0 {} + \
+ && /venv/bin/python -m compileall -q /app/sidecar /venv/lib && find /app /venv -exec touch -hd @0 {} + \
+ && mkdir /out && mv /app /venv /out
 
 # checkov:skip=CKV_DOCKER_7:it does not see the default of BASE_IMAGE
 FROM ${BASE_IMAGE}
-ARG VERSION=0.1.0
+# Both are told by scripts/image.sh; an image that somebody builds is of no version.
+ARG VERSION=
 ARG REVISION=
 LABEL org.opencontainers.image.title="litellm-copilot-model-sync" \
       org.opencontainers.image.description="Keeps a LiteLLM proxy's model list exactly what a GitHub Copilot account may use" \
@@ -24,9 +27,9 @@ LABEL org.opencontainers.image.title="litellm-copilot-model-sync" \
 # A new named volume inherits owner and mode from these directories. 10001 is an arbitrary user. If another user
 # puts a token here (0600), they can still reach it, but cannot list the directory.
 RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 10001 -m 0755 /shared \
- && install -d -o 10001 -g 10001 -m 0700 /keys
-COPY --from=build /venv /venv
-COPY --from=build /app /app
+ && install -d -o 10001 -g 10001 -m 0700 /keys && touch -d @0 /github_auth /shared /keys
+# Both at once, from their parent: a directory that a COPY makes itself has the time of the build.
+COPY --from=build /out /
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -26,6 +26,8 @@ if [ "$(id -u)" -eq 0 ]; then
   for path in "$shared" ${key:+"$(dirname "$key")" "$key"}; do
     if [ -e "$path" ]; then chown -h "$owner:$group" "$path" 2>/dev/null || true; fi
   done
+  # For `run`: whatever it exits with, it is started again, and comes by here.
+  export SIDECAR_SUPERVISED=1
   # shellcheck disable=SC2086  # lists of options
   {
     become="setpriv --reuid=$owner --regid=$group --clear-groups"
@@ -34,9 +36,9 @@ if [ "$(id -u)" -eq 0 ]; then
     for file in "$token" "${COPILOT_ALIASES_FILE:-}" "${COPILOT_OVERRIDES_FILE:-}"; do
       if [ -e "$file" ] && ! $become $rights test -r "$file"; then kept=dac_read_search; fi
     done
-    if [ "${1:-}" = login ] && { [ -n "$kept" ] || ! $become $rights test -w "$tokens"; }; then kept=dac_override; fi
+    if { [ "${1:-}" = login ] || [ "${1:-}" = logout ]; } && { [ -n "$kept" ] || ! $become $rights test -w "$tokens"; }; then kept=dac_override; fi
     # For a file in another user's private directory, or a clone made with umask 077, one capability is kept: to read
-    # them, and in the one-shot login, which alone has the directory writable, to replace the token.
+    # them, and in the one-shot login or logout, which alone has the directory writable, to replace or remove the token.
     if [ -n "$kept" ]; then
       rights="--inh-caps=-all,+$kept --ambient-caps=-all,+$kept --bounding-set=-all,+$kept"
     fi

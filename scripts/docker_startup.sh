@@ -5,9 +5,9 @@
 # with the hook, which follows the models without a restart. Signals are forwarded to both, and the script waits for
 # both. The exit code is LiteLLM's. The log is logs/startup.log.
 #
-# LITELLM_CONFIG is LiteLLM's config (default: CONFIG_FILE, or this clone's config.yaml). It is not changed: the models
-# come from COPILOT_MODELS_FILE (/shared/copilot_models.yaml). LITELLM names the program. GITHUB_COPILOT_TOKEN_DIR must
-# be writable for the login.
+# LITELLM_CONFIG is LiteLLM's config (default: CONFIG_FILE, or config.yaml in the current directory). It is not changed:
+# the models come from COPILOT_MODELS_FILE (/shared/copilot_models.yaml). LITELLM names the program.
+# GITHUB_COPILOT_TOKEN_DIR must be writable for the login.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/_common.sh"
@@ -15,7 +15,7 @@ use_package
 mkdir -p "$root/logs"
 log_to "${COPILOT_STARTUP_LOG:-$root/logs/startup.log}"
 
-config=${LITELLM_CONFIG:-${CONFIG_FILE:-$root/config.yaml}}
+config=${LITELLM_CONFIG:-${CONFIG_FILE:-$PWD/config.yaml}}
 unset CONFIG_FILE
 export COPILOT_MODELS_FILE=${COPILOT_MODELS_FILE:-/shared/copilot_models.yaml}
 litellm_program=${LITELLM:-litellm}
@@ -29,7 +29,8 @@ if ! command -v "$litellm_program" >/dev/null; then
   exit 2
 fi
 if [ ! -r "$config" ]; then
-  say "LiteLLM's config $config cannot be read; set LITELLM_CONFIG"
+  say "LiteLLM's config $config cannot be read"
+  say "run this in the directory of your config.yaml, or set LITELLM_CONFIG; $root/config.yaml is one to begin with"
   exit 2
 fi
 if ! mkdir -p "$(dirname "$COPILOT_MODELS_FILE")"; then

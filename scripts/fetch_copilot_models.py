@@ -4,18 +4,18 @@
 This is `python -m sidecar sync --config CONFIG`, which has more flags.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
 
-from _package import ROOT, run
+from _package import run
 
 
-def main() -> int:
+def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="the config (default: CONFIG_FILE, else this clone's config.yaml)")
+    parser.add_argument("--config", help="the config (default: CONFIG_FILE, else config.yaml in the current directory)")
+    parser.add_argument("--create", action="store_true", help="make the config if it does not exist")
+    parser.add_argument("--adopt", action="store_true", help="take over its own entries for Copilot models")
     parser.add_argument("--verbose", action="store_true", help="show which models are omitted, and why")
     arguments = parser.parse_args()
     environ = dict(os.environ)
@@ -23,8 +23,9 @@ def main() -> int:
         environ["COPILOT_LOG_LEVEL"] = "DEBUG"
     config = arguments.config
     if config is None:
-        config = environ.get("CONFIG_FILE") or str(ROOT / "config.yaml")
-    return run(["sync", "--config", config], environ)
+        config = environ.get("CONFIG_FILE") or "config.yaml"
+    flags = [flag for flag in ("--create", "--adopt") if getattr(arguments, flag[2:])]
+    return run(["sync", "--config", config, *flags], environ)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Logs in to GitHub (device login) and stores the access token: github_token.json and LiteLLM's access-token, 0600.
 
-The token directory is GITHUB_COPILOT_TOKEN_DIR, by default LiteLLM's own. A working token is kept. This is
-`python -m sidecar login --json`.
+The token directory is GITHUB_COPILOT_TOKEN_DIR, by default LiteLLM's own. A working token is kept, unless --force.
+This is `python -m sidecar login --json`.
 """
-
-from __future__ import annotations
 
 import argparse
 import os
@@ -25,9 +23,11 @@ def main() -> int:
         help="instead of a login, import a token that LiteLLM or an editor stored, at PATH (a file or directory) or in "
         "~/.config/litellm/github_copilot, ~/.config/github-copilot",
     )
-    path = parser.parse_args().path
-    import_flags = [] if path is None else ["--import", path] if path else ["--import"]
-    return run(["login", "--json", *import_flags], dict(os.environ))
+    parser.add_argument("--force", action="store_true", help="log in anew although the stored token works")
+    arguments = parser.parse_args()
+    path = arguments.path
+    flags = [] if path is None else ["--import", path] if path else ["--import"]
+    return run(["login", "--json", *(["--force"] if arguments.force else []), *flags], dict(os.environ))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the newest LiteLLM, for .github/workflows/litellm-nightly.yml: nightly.sh release | image | report
 #
-# release runs all of tests/litellm on the newest release on the package index; image runs the container tests with
+# release runs all of tests/litellm and tests/clients on the newest release on the package index; image runs the container tests with
 # NIGHTLY_IMAGE (the moving tag, main-stable). Both tell GitHub Actions what was tested and which tests failed.
 # report maintains one issue, labelled litellm-nightly: it opens or updates it when something broke, and closes it when
 # everything works. It reads the results of the other two from RELEASE_… and IMAGE_…, and talks to GitHub with `gh`.
@@ -24,6 +24,14 @@ try() {
   "$@" 2>&1 | tee "$log" || code=$?
   tell failures "$(grep -E '^(FAILED|ERROR) ' "$log" | cut -c1-300 | head -40)"
   rm -f "$log"
+  return "$code"
+}
+
+# All tests of a LiteLLM version, and real clients that use it, aider too.
+everything() {
+  local code=0
+  scripts/test.sh --litellm "$1" || code=1
+  { AIDER=true tests/clients/install.sh && scripts/test.sh --litellm "$1" tests/clients; } || code=1
   return "$code"
 }
 
@@ -68,7 +76,7 @@ case ${1:-} in
   release)
     version=$(scripts/lock_litellm.sh --latest)
     tell what "LiteLLM $version"
-    try scripts/test.sh --litellm "$version"
+    try everything "$version"
     ;;
   image)
     docker pull --quiet "$moving"

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Generates docs/reference.md from the code: settings, commands, exit codes, and the source of each ``model_info`` key.
 
-scripts/reference.py           write the page
-scripts/reference.py --check   exit with 1 if the page is out of date
+Also the tables of docs/monitoring.md, and the alert rules as the Prometheus operator takes them.
+
+scripts/reference.py           write the pages
+scripts/reference.py --check   exit with 1 if one of them is out of date
 """
 
 from __future__ import annotations
@@ -10,17 +12,26 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sidecar import commands  # noqa: E402
+from sidecar import commands, errors  # noqa: E402
 from sidecar.litellm_hot_reload.allowed import PARAMS  # noqa: E402
 from sidecar.litellm_hot_reload.exchange import CA_VARIABLES  # noqa: E402
 from sidecar.settings import declarations  # noqa: E402
+from sidecar.status.metrics import METRICS, RESULTS  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference.md"
+MONITORING = ROOT / "docs" / "monitoring.md"
+ALERTS = ROOT / "k8s" / "monitoring" / "alerts.yml"
+OPERATOR = ALERTS.with_name("prometheusrule.yaml")
+END = "<!-- end -->"
 
 MAPPING = {
     "id": "`github_copilot/managed/` and the catalog's `id`; marks the entry as managed",
@@ -110,8 +121,9 @@ PEM format or a directory: {authorities}. They replace the usual ones.
 ## What a model becomes
 
 An entry has `model_name`, `litellm_params` (`model`, `extra_headers`) and `model_info`. A capability that is
-missing from the catalog's `supports` is written as `false`; if the catalog omits a whole section, its keys are
-omitted too, and LiteLLM's own data applies. Prices are USD per token: credits × 0.01 / `batch_size`, or
+missing from the catalog's `supports` is written as `false` (older catalogs' `response_schema` and `supports_tool_calls`
+count as well); if the catalog omits a whole section, its keys are omitted too, and LiteLLM's own data applies.
+Prices are USD per token: credits × 0.01 / `batch_size`, or
 credits × 1e-9 × 0.01 / `batch_size` in the older flat form. Of two items with the same id, the one in the
 picker is used, then the one with the highest `version`, then the one whose JSON sorts first.
 
@@ -180,14 +192,34 @@ generated ones, in file order:
 {overrides};
 and every price, that is, a key with `cost` in its name. `extra_headers` may have any header but those of the
 connection and of the login. `model_info` may have any key; its values are numbers, true, false, text or lists of
-texts. A text that LiteLLM would replace by a secret (`os.environ/…`, `oidc/…`) is refused everywhere. The hook holds
-the models file to the same list. An entry that needs more than that belongs in `config.yaml`.
+texts. A value of a type that LiteLLM does not take (`rpm: many`) would cost the model, and is refused. So is a text
+that LiteLLM would replace by a secret (`os.environ/…`, `oidc/…`). The hook holds the models file to the same list. An
+entry that needs more than that belongs in `config.yaml`.
 
-Both files are re-read on every sync. Errors are reported by line, and nothing is published until they are fixed.
+Both files are re-read on every sync. Errors are reported by line, patterns that can match nothing (`[gpt`) too, and
+nothing is published until they are fixed. An alias or override that matches no model is a warning in the log.
+"""
+
+
+OPERATOR_TEXT = """\
+# The rules of alerts.yml for the Prometheus operator. Written by scripts/reference.py; edit alerts.yml, not this file.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: copilot-sync
+  labels:
+    app.kubernetes.io/name: copilot-sync
+    app.kubernetes.io/part-of: litellm-copilot
+spec:
+  groups:
 """
 
 
 def _flag(flag: str, item: commands.Flag) -> str:
+    if item.choices:
+        return f"{', '.join(f'`{choice}`' for choice in item.choices)}: {item.help}"
+    if not flag.startswith("-"):
+        return f"`{item.value}` {item.help}"
     value = f" [{item.value}]" if item.optional else f" {item.value}" if item.value else ""
     variable = f" (`{item.variable}`)" if item.variable else ""
     return f"`{flag}{value}` {item.help}{variable}"
@@ -216,17 +248,59 @@ def page() -> str:
     )
 
 
+def monitoring() -> str:
+    """The text of docs/monitoring.md, with its tables brought up to date."""
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"] for rule in group["rules"]]
+    tables = {
+        "metrics": [("metric", "type", ""), *((f"`{name}`", kind, text) for name, (kind, text, _) in METRICS.items())],
+        "results": [("result", "", "cure"), *_results()],
+        "alerts": [("alert", "", "guards", "cure"), *map(_alert, rules)],
+    }
+    text = MONITORING.read_text("utf-8")
+    for name, (head, *rows) in tables.items():
+        before, begin, rest = text.partition(f"<!-- scripts/reference.py: {name} -->\n")
+        lines = [f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows)]
+        text = f"{before}{begin}{''.join(lines)}{rest[rest.index(END) :]}"
+    return text
+
+
+def _alert(rule: dict[str, Any]) -> tuple[str, ...]:
+    notes = rule["annotations"]
+    return rule["alert"], f"{rule['labels']['severity']}, after {rule['for']}", notes["promise"], notes["cure"]
+
+
+def _results() -> Iterator[tuple[str, ...]]:
+    """Each value of the label ``result`` of ``copilot_sync_total``."""
+    for name in RESULTS:
+        kind = vars(errors).get(name)
+        if name == "success":
+            yield f"`{name}`", "All went well.", ""
+        elif kind is None:
+            yield f"`{name}`", "A bug in this program.", errors.SidecarError.default_hint
+        else:
+            yield f"`{name}`", (kind.__doc__ or "").partition("\n")[0].partition(". ")[0], kind.default_hint
+
+
+def operator() -> str:
+    """The object with the rules of ALERTS."""
+    rules = ALERTS.read_text("utf-8").partition("groups:\n")[2]
+    return OPERATOR_TEXT + textwrap.indent(rules, "  ")
+
+
+PAGES = {PAGE: page, MONITORING: monitoring, OPERATOR: operator}
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--check", action="store_true", help="only check whether the page is up to date")
+    arguments.add_argument("--check", action="store_true", help="only check whether the pages are up to date")
     check = arguments.parse_args().check
-    if check:
-        if PAGE.read_text("utf-8") == page():
-            return 0
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run scripts/reference.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(), "utf-8")
-    return 0
+    old = [path for path, text in PAGES.items() if path.read_text("utf-8") != text()]
+    for path in old:
+        if check:
+            print(f"{path.relative_to(ROOT)} is out of date: run scripts/reference.py", file=sys.stderr)
+        else:
+            path.write_text(PAGES[path](), "utf-8")
+    return 1 if check and old else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ packages() {
   venv=$(mktemp -d)
   "${PYTHON:-python3}" -m venv "$venv"
   "$venv/bin/pip" install -qq --disable-pip-version-check --require-hashes -r tests/k8s/requirements-linters.lock
-  for lock in requirements.lock requirements-test.lock tests/*/requirements-*.lock; do
+  for lock in requirements.lock requirements-build.lock requirements-test.lock tests/*/requirements-*.lock; do
     echo "== $lock"
     # Strict: a package that it could not ask about is not one without a finding.
     "$venv/bin/pip-audit" --strict --require-hashes --disable-pip -r "$lock" || code=1

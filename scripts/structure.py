@@ -15,18 +15,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOOK = "litellm_hot_reload"
 SHARED = {
-    f"{HOOK}.{name}" for name in ("allowed", "bounded", "connection", "exchange", "managed", "master_key", "text")
+    f"{HOOK}.{name}"
+    for name in (
+        *("allowed", "bounded", "clock", "connection", "exchange", "managed", "master_key", "pace"),
+        *("reported", "text"),
+    )
 }
 """The modules of the hook that the sidecar follows too; of the others it imports none."""
 
 LAYERS = (
     {"__init__", HOOK},
-    {"text", "errors", "secret", "parsers"},
-    {"settings", "files", "user_command", "signals", "transport"},
+    {"text", "errors", "secret", "parsers", "jsontext", "resolver"},
+    {"settings", "files", "locks", "user_command", "signals", "transport", "colours"},
     {"logs", "http_client", "models", "commands"},
-    {"config", "github"},
+    {"config", "connect", "github"},
     {"targets"},
-    {"litellm_proxy"},
+    {"litellm_proxy", "status"},
     {"service"},
     {"cli"},
     {"__main__"},
@@ -34,9 +38,31 @@ LAYERS = (
 """Wings and modules from the bottom up: each imports itself and what stands below, in its own row or lower."""
 
 PURE = {
-    *("__init__", "text", "errors", "secret", "parsers", "settings", "commands", "models", HOOK),
-    *(f"{HOOK}.{name}" for name in ("allowed", "exchange", "managed", "text")),
-    *("config.yamltext", "config.locate", "config.splice", "config.edit", "config.diff"),
+    *(
+        "__init__",
+        "text",
+        "errors",
+        "secret",
+        "colours",
+        "parsers",
+        "jsontext",
+        "resolver",
+        "settings",
+        "commands",
+        "models",
+    ),
+    *("connect", HOOK),
+    *(f"{HOOK}.{name}" for name in ("allowed", "billing", "exchange", "managed", "pace", "reported", "text")),
+    *(
+        "litellm_proxy.chat",
+        "config.yamltext",
+        "config.locate",
+        "config.splice",
+        "config.edit",
+        "config.diff",
+        "config.older",
+        "config.recognize",
+    ),
 }
 """What only ever computes, as all of models/ does: the same input gives the same result."""
 

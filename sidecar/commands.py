@@ -6,22 +6,27 @@ A flag with a variable sets that setting for this run; it takes precedence over 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from sidecar import __version__
 from sidecar.secret import without_secrets
 
 EXIT_CODES = {
     0: "success",
-    1: "`sync --dry-run`: there would be changes; `healthcheck`: not alive or not ready",
-    2: "a flag, an environment variable or a user's file is invalid",
+    1: "`sync --dry-run`: there would be changes; `healthcheck`: not alive or not ready; `status`: `run` is stuck",
+    2: "a flag, an environment variable or a user's file is invalid; started by the compose file, `run` first waits, "
+    "unready, until it is stopped",
     3: "a login is required, or the account has no access to Copilot",
     4: "GitHub or the API server did not answer, or returned an unusable response",
     5: "a file, or an object in the API server, cannot be read or written",
     6: "LiteLLM does not answer, is not in sync, or could not be notified of a change (which is kept)",
     70: "a bug in this program",
+    75: "`run`: its loop was stuck, and it ended itself to be started again; the log shows where each thread stood",
     130: "interrupted by SIGINT (`run`: 0)",
     143: "terminated by SIGTERM (`run`: 0)",
 }
@@ -30,12 +35,13 @@ EXIT_CODES = {
 @dataclass(frozen=True)
 class Flag:
     """A flag: its help, the name of its value (none: a switch), the variable it sets, and whether the value may
-    be omitted (then it is empty)."""
+    be omitted (then it is empty). Without dashes in its name it is an argument, one of ``choices``."""
 
     help: str
     value: str = ""
     variable: str = ""
     optional: bool = False
+    choices: tuple[str, ...] = ()
 
 
 _JSON = Flag("print JSON instead of a table")
@@ -44,6 +50,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
     "login": (
         "log in to GitHub (device flow) and store the access token",
         {
+            "--force": Flag("log in anew although the stored token works; it stays until there is a new one"),
             "--json": Flag("also write github_token.json"),
             "--import": Flag(
                 "instead of logging in, import a token stored by LiteLLM or an editor (at PATH or in the usual places)",
@@ -52,12 +59,15 @@ COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
             ),
         },
     ),
+    "logout": ("remove the stored access token, and say where to revoke it", {}),
     "sync": (
         "read the catalog once and update the models file, or a config",
         {
             "--config": Flag("keep this LiteLLM config in sync instead of the models file", "CONFIG", "CONFIG_FILE"),
-            "--adopt": Flag("also replace hand-written entries for Copilot models in the config"),
-            "--dry-run": Flag("only show what would change; exits with 1 if anything would"),
+            "--adopt": Flag("take over the config's own entries for Copilot models, those of the older tool too"),
+            "--create": Flag("make the config if it does not exist, which is an error otherwise"),
+            "--dry-run": Flag("only show what would change, by --restore too; exits with 1 if anything would"),
+            "--accept-loss": Flag("remove at once what the catalog no longer lists, however many models that are"),
             "--restore": Flag(
                 "instead of syncing, restore the config's backup of TIME (as in its name), or the newest",
                 "TIME",
@@ -72,6 +82,11 @@ COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
                 "run this after a change, with the change as JSON on its standard input", "CMD", "COPILOT_ON_CHANGE"
             ),
             "--on-change-url": Flag("POST the change as JSON to this address", "URL", "COPILOT_ON_CHANGE_URL"),
+            "--on-change-format": Flag(
+                "what is POSTed: json, slack or discord (COPILOT_ON_CHANGE_FORMAT)",
+                "FORMAT",
+                "COPILOT_ON_CHANGE_FORMAT",
+            ),
             "--on-change-gunicorn": Flag(
                 "send SIGHUP to the gunicorn master named in this file, and to nothing else",
                 "PIDFILE",
@@ -82,16 +97,73 @@ COMMANDS: dict[str, tuple[str, dict[str, Flag]]] = {
     "prepare": ("install the hook, create an empty models file if there is none, and exit", {}),
     "run": ("the service: sync at startup and every COPILOT_MODEL_SYNC_INTERVAL seconds", {}),
     "healthcheck": ("check whether the running service is alive and ready", {}),
+    "status": (
+        "show who is logged in, the last sync, the models, and whether LiteLLM has them; writes nothing",
+        {
+            "--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE"),
+            "--json": Flag("print JSON instead of text"),
+        },
+    ),
     "models": (
         "read the catalog and show the models that LiteLLM gets; writes nothing",
         {"--all": Flag("also show the omitted models, with the reasons"), "--json": _JSON},
     ),
+    "changes": (
+        "show what has changed and when, the oldest first; asks nobody and writes nothing",
+        {
+            "--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE"),
+            "--since": Flag("only since this date or time (UTC, as in ISO 8601), or for so long: 7d, 12h", "WHEN"),
+            "--json": _JSON,
+        },
+    ),
+    "connect": (
+        "show the settings with which a client uses the models that are published; without CLIENT, list the clients",
+        {
+            "client": Flag("claude-code, codex, opencode, …", "CLIENT", optional=True),
+            "--write": Flag("merge them into the client's own file, with a backup next to it"),
+            "--url": Flag("LiteLLM's address, as the client reaches it", "URL", "COPILOT_CLIENT_URL"),
+            "--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE"),
+        },
+    ),
     "doctor": (
         "check every hop from the access token to LiteLLM and say how to fix what fails; writes nothing",
-        {"--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE")},
+        {
+            "--config": Flag("the config that is kept in sync, if any", "CONFIG", "CONFIG_FILE"),
+            "--json": Flag("print JSON instead of text"),
+        },
+    ),
+    "completion": (
+        "print what makes a shell complete commands and flags",
+        {"shell": Flag("the shell", "SHELL", choices=("bash", "zsh", "fish"))},
     ),
 }
 """Every command: what it does, and its flags."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "login": ("login", "login --import ~/.config/github-copilot", "login --force"),
+    "logout": ("logout",),
+    "sync": (
+        "sync",
+        "sync --config config.yaml --dry-run",
+        "sync --config config.yaml --on-change 'systemctl restart litellm'",
+    ),
+    "prepare": ("prepare",),
+    "run": ("run",),
+    "healthcheck": ("healthcheck",),
+    "status": ("status", "status --config config.yaml", "status --json"),
+    "models": ("models", "models --all", "models --json"),
+    "changes": ("changes", "changes --since 7d"),
+    "connect": ("connect", "connect claude-code", "connect codex --write"),
+    "doctor": ("doctor", "doctor --config config.yaml", "doctor --json"),
+    "completion": ("completion bash >~/.local/share/bash-completion/completions/copilot-model-sync",),
+}
+"""Of each command, what a person may type."""
+
+SUPERVISED = "SIDECAR_SUPERVISED"
+"""The variable by which entrypoint/sidecar.sh says that `run` is started again, by way of it, whenever it ends."""
+
+INSTALLED = "copilot-model-sync"
+"""The program's name where it is installed."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,25 +172,63 @@ class _Parser(argparse.ArgumentParser):
         super().error(without_secrets(message))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The argument parser."""
+class _Command(_Parser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what this command does not know, with its own usage: argparse would show that of the program."""
+        found, others = super().parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}")
+        return found, others
+
+
+def program(started_as: str | None = None) -> str:
+    """What people type to run this program: as it was started."""
+    return INSTALLED if Path(started_as or sys.argv[0]).name == INSTALLED else "python -m sidecar"
+
+
+def as_called(text: str) -> str:
+    """``text`` with the commands in it as this program was started."""
+    return text.replace("python -m sidecar ", f"{program()} ")
+
+
+def parser(documents: str = "") -> argparse.ArgumentParser:
+    """The argument parser; ``documents`` is where docs/ is, for the help."""
+    form = argparse.RawDescriptionHelpFormatter
+    settings = "Settings are environment variables; docs/reference.md lists them and the exit codes."
+    more = f"{settings}\ndocs/ is in {documents}" if documents else settings
     top = _Parser(
-        prog="python -m sidecar",
+        prog=program(),
         description="Keeps a LiteLLM proxy's model list in sync with what a GitHub Copilot account may use.",
-        epilog="Settings are environment variables; docs/reference.md lists them and the exit codes.",
+        epilog=f"{_examples(['login', 'models', 'sync --config config.yaml', 'status', 'doctor'])}\n\n{more}",
+        formatter_class=form,
+        allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Command)
     for name, (text, flags) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=textwrap.fill(text, 78),
+            epilog=_examples(EXAMPLES.get(name, ())),
+            formatter_class=form,
+            allow_abbrev=False,
+        )
         for flag, item in flags.items():
-            if not item.value:
+            if item.choices:
+                command.add_argument(flag, choices=item.choices, metavar=item.value, help=item.help)
+            elif not item.value:
                 command.add_argument(flag, action="store_true", help=item.help)
             elif item.optional:
                 command.add_argument(flag, nargs="?", const="", metavar=item.value, help=item.help)
             else:
                 command.add_argument(flag, type=_not_empty, metavar=item.value, help=item.help)
     return top
+
+
+def _examples(arguments: Iterable[str]) -> str:
+    lines = [f"  {program()} {text}" for text in arguments]
+    return "\n".join(["examples:", *lines]) if lines else ""
 
 
 def variables(arguments: argparse.Namespace) -> Mapping[str, tuple[str, str]]:

@@ -8,10 +8,15 @@ the body of an upstream response.
     SidecarError           70  a bug in this program
     ├── UsageError          2  a flag, an environment variable or a user's file is invalid
     ├── LoginNeeded         3  there is no access token, or GitHub rejects it
+    │   ├── LoginRefused    3  GitHub rejects the access token
     │   └── AccessRefused   3  GitHub accepts the login, but the account has no Copilot
     ├── UpstreamError       4  GitHub or the API server did not answer, or not properly; may work later
     │   ├── Unreachable     4  no HTTP response at all
+    │   │   └── NoConnection   4  there was nothing to send a request to
+    │   ├── RateLimited     4  GitHub wants fewer requests
     │   ├── BadAnswer       4  an unusable response (failed, empty, implausible)
+    │   │   ├── TokenRejected  4  Copilot rejects the Copilot token
+    │   │   ├── HeaderRejected  4  Copilot rejects an editor header
     │   │   └── UntrustedHost  4  GitHub names a Copilot host that must not be sent a token
     │   └── Conflict        4  another client keeps changing the object in the API server
     ├── StorageError        5  a file, a directory or an object in the API server cannot be read or written
@@ -21,6 +26,8 @@ the body of an upstream response.
 """
 
 from __future__ import annotations
+
+import math
 
 
 class SidecarError(Exception):
@@ -52,6 +59,10 @@ class LoginNeeded(SidecarError):
     default_hint = "Log in: `docker compose run --rm login`, or `python -m sidecar login` without containers."
 
 
+class LoginRefused(LoginNeeded):
+    """GitHub rejects the access token: it was revoked, or is of a kind that Copilot does not take."""
+
+
 class AccessRefused(LoginNeeded):
     """GitHub accepts the login but denies this account access to Copilot."""
 
@@ -62,7 +73,10 @@ class UpstreamError(SidecarError):
     """GitHub or the API server failed, possibly temporarily. ``retry_after`` is the delay it asked for, in seconds."""
 
     exit_code = 4
-    default_hint = "It will be retried; https://www.githubstatus.com shows whether GitHub has an outage."
+    default_hint = (
+        "The service retries by itself; run a command again later. https://www.githubstatus.com shows whether GitHub "
+        "has an outage."
+    )
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -70,13 +84,36 @@ class UpstreamError(SidecarError):
 
 
 class Unreachable(UpstreamError):
-    """No HTTP response: refused, reset, timed out, no DNS, no TLS."""
+    """No HTTP response: reset, timed out, no TLS."""
 
     default_hint = "Check the network, DNS and HTTPS_PROXY of this machine, and https://www.githubstatus.com."
 
 
+class NoConnection(Unreachable):
+    """No connection, so no request was sent: refused, no DNS, no route, nobody there."""
+
+
+class RateLimited(UpstreamError):
+    """GitHub wants fewer requests."""
+
+    default_hint = (
+        "The service waits for as long as GitHub asks; run a command again after that. A longer "
+        "COPILOT_MODEL_SYNC_INTERVAL sends fewer requests."
+    )
+
+
 class BadAnswer(UpstreamError):
     """An unusable HTTP response: an error status, not JSON, empty or implausible."""
+
+
+class TokenRejected(BadAnswer):
+    """Copilot rejects (401) the Copilot token that the exchange has returned."""
+
+
+class HeaderRejected(BadAnswer):
+    """Copilot rejects (400) one of the headers that say which editor this is. It is not retried at once."""
+
+    default_hint = "Set the variable of that header to what a current editor sends."
 
 
 class UntrustedHost(BadAnswer):
@@ -116,3 +153,9 @@ class Stopped(SidecarError):
 
     exit_code = 0
     default_hint = "Start it again when you want to."
+
+
+def for_once(error: SidecarError) -> str:
+    """What a command that does not try again says of ``error``: also in how many seconds GitHub wants to be asked."""
+    wait = error.retry_after if isinstance(error, UpstreamError) else None
+    return f"{error}; again in {math.ceil(wait)} s" if wait else str(error)

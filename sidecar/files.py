@@ -15,7 +15,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +25,26 @@ from sidecar.litellm_hot_reload.bounded import NotRegular, read_up_to, regular_f
 MAX_SIZE = 32 * 1024 * 1024
 """Largest file that is read, in bytes; what is read here has some kilobytes."""
 _MAX_LEFTOVER_AGE = 300.0
-_HINTS = {
-    errno.ENOSPC: "Free some space on the file system of {directory}.",
+_EXHAUSTED = {
+    errno.ENOSPC: "Free some space, or inodes (`df -i`), on the file system of {directory}.",
     errno.EDQUOT: "Free some space in {directory}: the quota is used up.",
+    errno.EFBIG: "It would exceed the size that files in {directory} may have: see `ulimit -f`.",
+    errno.EMFILE: "Too many files are open to read or write {directory}: raise `ulimit -n`, and restart it.",
+    errno.ENFILE: "This machine has too many files open to read or write {directory}.",
+    errno.ENOMEM: "There is not enough memory to read or write {directory}.",
+    errno.EIO: "The disk with {directory} fails: check it.",
+    errno.ENOTDIR: "{directory} is not a directory: correct the path.",
+    errno.EISDIR: "A directory in {directory} has that name: rename or remove it.",
+    errno.ELOOP: "Its symlinks form a loop: fix them.",
+}
+"""No other hint helps against these."""
+_HINTS = {
     errno.EROFS: "The file system of {directory} is read-only: mount it writable.",
     errno.EBUSY: "It is itself a mount point: mount the directory {directory} instead.",
     errno.ENOENT: "The directory {directory} does not exist: create it.",
-    errno.ENOTDIR: "{directory} is not a directory: correct the path.",
-    errno.ELOOP: "Its symlinks form a loop: fix them.",
+    errno.ENXIO: "What has that name in {directory} is not a file: rename or remove it.",
 }
+_NOT_REGULAR = "Name the file itself: not its directory, a pipe or a device."
 # Some network file systems cannot fsync a directory; a rename there is as durable as it gets.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _ACL, _LABEL = "system.posix_acl_access", "security.selinux"
@@ -61,12 +72,12 @@ def storage_errors(path: Path, what: str, *, kind: str = "", hint: str = "") -> 
     try:
         yield
     except OSError as error:
-        default = _HINTS.get(
-            error.errno or 0, f"Allow uid {os.getuid()} to read and write it and its directory {{directory}}."
-        )
+        number = error.errno or 0
+        default = _HINTS.get(number, f"Allow uid {os.getuid()} to read and write it and its directory {{directory}}.")
+        text = (_EXHAUSTED.get(number) or hint or default).format(directory=path.parent)
         raise StorageError(
             f"{kind} {path} cannot be {what}: {error.strerror}".lstrip(),
-            hint=hint or default.format(directory=path.parent),
+            hint=text,
         ) from error
 
 
@@ -74,6 +85,22 @@ def resolve_symlinks(path: Path) -> Path:
     """``path`` with all symlinks resolved. Raises StorageError."""
     with storage_errors(path, "resolved"):
         return Path(os.path.realpath(path))
+
+
+def refuse_special(path: Path) -> None:
+    """Raise UsageError for a path of the user's at which there is a directory, a pipe or a device.
+
+    A directory where only we write is a StorageError instead, of whoever reads or replaces it.
+    """
+    with contextlib.suppress(OSError):  # which reading it says better
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UsageError(f"{path} is not a regular file", hint=_NOT_REGULAR)
+
+
+def read_named(path: Path) -> bytes | None:
+    """As ``read_file``, for a path of the user's. Raises StorageError, UsageError."""
+    refuse_special(path)
+    return read_file(path)
 
 
 def read_file(path: Path) -> bytes | None:
@@ -95,7 +122,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         if isinstance(error.__cause__, FileNotFoundError):
             return None
         if isinstance(error.__cause__, NotRegular):
-            raise UsageError(f"{path} is not a regular file", hint="Specify a regular file.") from None
+            raise UsageError(f"{path} is not a regular file", hint=_NOT_REGULAR) from None
         raise
     if len(data) > MAX_SIZE:
         raise UsageError(f"{path} is larger than {MAX_SIZE} bytes", hint="Specify the right file.")
@@ -104,7 +131,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
 
 def replace_file(path: Path, data: bytes, *, mode: int) -> None:
     """Make ``path`` contain ``data`` with permission bits ``mode``. Raises StorageError; then the old file is kept."""
-    remove_leftovers(path, older_than=_MAX_LEFTOVER_AGE)
+    remove_leftovers(path)
     with _written_beside(path, data, mode, None) as temporary:
         _rename(temporary, path)
 
@@ -120,30 +147,36 @@ def create_file(path: Path, data: bytes, *, mode: int) -> None:
     sync_directory(path.parent)
 
 
-def replace_unchanged(path: Path, data: bytes, before: Snapshot | None, *, like: Snapshot | None = None) -> bool:
+def replace_unchanged(
+    path: Path,
+    data: bytes,
+    before: Snapshot | None,
+    *,
+    like: Snapshot | None = None,
+    claim: Callable[[], bool] = lambda: True,
+) -> bool:
     """Make ``path`` contain ``data`` if it is still as in ``before`` (None: missing); False if it is not.
 
-    Mode, owner, group and ACL are those of ``before``, else of ``like``, else a new file's. Raises StorageError;
-    then the old file is kept.
+    Mode, owner, group and ACL are those of ``before``, else of ``like``, else a new file's. ``claim`` is asked first,
+    directly before: False if it says so. Raises StorageError; then the old file is kept.
     """
     model = before or like
     with _written_beside(path, data, model.mode if model else None, model) as temporary:
-        if read_snapshot(path) != before:
+        if not claim() or read_snapshot(path) != before:
             return False
         _rename(temporary, path)
     return True
 
 
-def copy_file(path: Path, content: Snapshot) -> None:
-    """Write ``content`` to ``path``, with its mode, owner and ACL. Raises StorageError."""
-    with _written_beside(path, content.data, content.mode, content) as temporary:
+def copy_file(path: Path, content: Snapshot, source: Path) -> None:
+    """Write ``content``, which is from ``source``, to ``path``, with its mode, owner and ACL. Raises StorageError."""
+    with _written_beside(path, content.data, content.mode, content, source) as temporary:
         _rename(temporary, path)
 
 
-def remove_leftovers(path: Path, *, older_than: float | None = None) -> None:
-    """Delete the temporary files of ``path`` and its backups that a crash left behind, ``older_than`` in seconds.
-
-    Without an age all of them: only under a lock that keeps other writers out.
+def remove_leftovers(path: Path, *, alone: bool = False) -> None:
+    """Delete the temporary files of ``path`` and its backups that a crash left behind: old ones, or those of another
+    time than the clock's; all of them if ``alone``, under a lock that keeps other writers out.
     """
     ours = re.compile(rf"\.{re.escape(path.name)}(\.bak-[^/]*)?\.[0-9a-f]{{12}}\.tmp")
     leftovers = []
@@ -151,7 +184,7 @@ def remove_leftovers(path: Path, *, older_than: float | None = None) -> None:
         leftovers = [path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name)]
     for item in leftovers:
         with contextlib.suppress(OSError):
-            if older_than is None or time.time() - item.stat().st_mtime > older_than:
+            if alone or abs(time.time() - item.stat().st_mtime) > _MAX_LEFTOVER_AGE:
                 item.unlink()
 
 
@@ -175,10 +208,13 @@ def _rename(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot | None) -> Iterator[Path]:
+def _written_beside(
+    path: Path, data: bytes, mode: int | None, owner: Snapshot | None, source: Path | None = None
+) -> Iterator[Path]:
     """A temporary file next to ``path`` with ``data`` synced to disk; deleted afterwards unless it was renamed.
 
-    Its ``mode`` (None: per the umask) and what it has from ``owner`` are set before any content. Raises StorageError.
+    Its ``mode`` (None: per the umask) and what it has from ``owner``, which is of ``source`` (None: of ``path``), are
+    set before any content. Raises StorageError.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     with storage_errors(path, "written"):
@@ -187,8 +223,8 @@ def _written_beside(path: Path, data: bytes, mode: int | None, owner: Snapshot |
     try:
         try:
             if owner:
-                _copy_owner(descriptor, path, owner)
-                _copy_access(descriptor, path, owner)
+                _copy_owner(descriptor, source or path, owner)
+                _copy_access(descriptor, source or path, owner)
             with storage_errors(path, "written"):
                 if mode is not None:
                     os.fchmod(descriptor, mode)
@@ -219,7 +255,8 @@ def _copy_owner(descriptor: int, path: Path, like: Snapshot) -> None:
             os.fchown(descriptor, like.uid, like.gid)
         except OSError as error:
             raise StorageError(
-                f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new file cannot be given the same owner",
+                f"{path} belongs to uid {like.uid}, gid {like.gid}, and a new version or a backup of it cannot be "
+                "given the same owner; nothing was changed",
                 hint=f"Run this as uid {like.uid}, or chown {path} to uid {os.getuid()}, gid {os.getgid()}.",
             ) from error
 

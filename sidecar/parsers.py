@@ -19,6 +19,8 @@ from sidecar.secret import Secret
 T_co = TypeVar("T_co", covariant=True)
 
 _FALSE = {"false", "0", "no", "off"}
+ID_CHARACTERS = "A-Za-z0-9._:+-"
+"""What the parts of a model's id, between slashes, consist of; as in a set of a regular expression."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ def whole_number(low: int, high: int) -> Parser[int]:
 
 
 def choice(*values: str) -> Parser[str]:
-    """One of ``values``."""
+    """One of ``values``, in any case."""
+    known = {value.lower(): value for value in values}
 
     def parse(text: str) -> str:
-        if text.strip() not in values:
+        if text.strip().lower() not in known:
             raise ValueError(f"is not one of: {', '.join(values)}")
-        return text.strip()
+        return known[text.strip().lower()]
 
     return Parser(" or ".join(f"`{value}`" for value in values), parse)
 
@@ -75,14 +78,18 @@ def _boolean(text: str) -> bool:
 
 def _address(text: str) -> str:
     text = text.strip()
+    if "://" not in text:
+        raise ValueError("does not begin with http:// or https://")
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
     # Of some characters, urlsplit and other parsers disagree whether they end the host or can be left out.
-    if not valid or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text) or "\\" in text:
-        raise ValueError("is not an http(s) address without a user name")
+    if not valid or not re.fullmatch(r"[!-~]+", text) or "\\" in text:
+        raise ValueError("is not an http(s) address")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name in it, which is not supported")
     return text.rstrip("/")
 
 
@@ -131,11 +138,27 @@ def _credential_name(text: str) -> str:
     return name
 
 
+def pattern_problem(pattern: str) -> str:
+    """Why ``pattern`` can match no model's id; empty if it can. Nothing of it is quoted but one character."""
+    rest = re.sub(r"\[!?+\]?+[^\]]*\]", "?", pattern)
+    if "[" in rest:
+        return "has a `[` without its `]`"
+    if odd := re.search(rf"[^{ID_CHARACTERS}/*?]", rest):
+        return f"has {odd[0]!r}, which no model id has"
+    if pattern.startswith("github_copilot/"):
+        return "begins with `github_copilot/`, which no model id does"
+    return ""
+
+
 def _patterns(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    patterns = tuple(part.strip() for part in text.split(",") if part.strip())
+    if problem := next(filter(None, map(pattern_problem, patterns)), None):
+        raise ValueError(f"can match nothing: a pattern {problem} (a comma separates patterns)")
+    return patterns
 
 
 BOOLEAN = Parser("true or false", _boolean)
+ANYTHING = Parser("anything", lambda _: True)
 PATH = Parser("path", expanded)
 FILE_NAME = Parser("file name", _without_nul)
 ADDRESS = Parser("address", _address)

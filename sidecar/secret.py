@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from operator import is_
+from typing import Any
 
 from sidecar.litellm_hot_reload.exchange import TOKEN_KINDS, token_prefix
+from sidecar.litellm_hot_reload.text import PART, redacted, remember
 
 _TOKEN = re.compile(rf"({'|'.join(TOKEN_KINDS)}|\bsk-|\btid=)[\w.=;:-]{{8,}}")
 """Whatever begins like a token of GitHub's, a key of LiteLLM's or a Copilot token."""
 
 
 class Secret:
-    """A value that is never displayed; deliberately not a string, so that nothing formats or serializes it."""
+    """A value that is never displayed, nor shown where others echo it; deliberately not a string, so that nothing
+    formats or serializes it. A ``passing`` one is replaced soon.
+    """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, *, passing: bool = False) -> None:
         self._value = value
+        remember(value, passing=passing)
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -37,8 +43,30 @@ class Secret:
 
 
 def without_tokens(text: str) -> str:
-    """``text`` with what looks like a token or a key masked; a last resort, where none should be."""
-    return _TOKEN.sub(r"\1***", text)
+    """``text`` without the secrets that are known, and with what looks like a token or a key masked."""
+    return _TOKEN.sub(r"\1***", redacted(text))
+
+
+def redacted_in(content: Any, limit: int | None = None) -> Any:
+    """Parsed JSON without the secrets that are known, in its keys and texts, all of at most ``limit`` characters."""
+    shown: dict[str, str] = {}  # most keys, and many texts, are there again and again
+
+    def clean(content: Any) -> Any:
+        if isinstance(content, str):
+            if content not in shown:
+                text = redacted(content if limit is None else content[: limit + PART])
+                shown[content] = text if limit is None or len(text) <= limit else text[:limit]
+            return shown[content]
+        if isinstance(content, list):
+            items = [clean(item) for item in content]
+            return content if all(map(is_, items, content)) else items
+        if isinstance(content, dict):
+            pairs = [(clean(key), clean(value)) for key, value in content.items()]
+            same = all(key == old and value is content[old] for (key, value), old in zip(pairs, content, strict=True))
+            return content if same else dict(pairs)
+        return content
+
+    return clean(content)
 
 
 def without_secrets(text: str) -> str:

@@ -6,7 +6,7 @@ before anything runs. ``docs/reference.md`` is generated from this table.
 
 from __future__ import annotations
 
-import difflib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, overload
@@ -16,6 +16,7 @@ from sidecar.errors import UsageError
 from sidecar.litellm_hot_reload import exchange
 from sidecar.parsers import (
     ADDRESS,
+    ANYTHING,
     BOOLEAN,
     COMMAND,
     CONFIGMAP_NAME,
@@ -33,6 +34,7 @@ from sidecar.parsers import (
 from sidecar.secret import without_secrets
 
 T = TypeVar("T")
+DAY = 86_400
 
 
 class Setting(Generic[T]):
@@ -126,6 +128,12 @@ class Settings:
         "Read by the hook in LiteLLM's container: LiteLLM's own config, whose `model_list` is then followed too, "
         "for all providers (docs/follow-config.md). CONFIG_FILE there has the same effect.",
     )
+    sync_url = optional(
+        "COPILOT_SYNC_URL",
+        ADDRESS,
+        "Read by the hook in LiteLLM's container: the sidecar's address, `http://host:port`, to which each worker "
+        "reports what it serves. Nothing is reported if not set. The compose file and the sidecar manifests set it.",
+    )
     config_backups = Setting(
         "COPILOT_CONFIG_BACKUPS", whole_number(0, 10_000), "10", "How many backups of that config are kept next to it."
     )
@@ -144,6 +152,13 @@ class Settings:
     )
     on_change_url = optional(
         "COPILOT_ON_CHANGE_URL", ADDRESS, "Address that the change is POSTed to as JSON; may be http.", private=True
+    )
+    on_change_format = Setting(
+        "COPILOT_ON_CHANGE_FORMAT",
+        choice("json", "slack", "discord"),
+        "json",
+        "What is POSTed to that address: the change as JSON, or a message for a webhook of Slack (or of what takes "
+        "Slack's form) or Discord.",
     )
     on_change_gunicorn = optional(
         "COPILOT_ON_CHANGE_GUNICORN",
@@ -180,7 +195,8 @@ class Settings:
         "COPILOT_MODEL_SYNC_INTERVAL",
         whole_number(0, 31_536_000),
         "3600",
-        "Seconds between two syncs of `run`, give or take a tenth; `0` syncs only at startup.",
+        "Seconds between two syncs of `run`, give or take a tenth; `0` syncs only at startup. A new login is synced at "
+        "once, and a failed sync is repeated sooner.",
     )
     remove_after = Setting(
         "COPILOT_REMOVE_AFTER",
@@ -188,11 +204,37 @@ class Settings:
         "3",
         "A model is removed after it was absent from the catalog this many times in a row.",
     )
+    accept_loss_after = optional(
+        "COPILOT_ACCEPT_LOSS_AFTER",
+        whole_number(1, 100_000),
+        "Where the catalog loses half of the models or more (and at least two), they are kept, with a warning, until "
+        "that has repeated this many times in a row, or until `sync --accept-loss`. A day's worth of syncs if not "
+        "set, and never fewer than COPILOT_REMOVE_AFTER.",
+    )
+    quota = Setting(
+        "COPILOT_QUOTA",
+        BOOLEAN,
+        "true",
+        "Ask GitHub once an interval what is left of the account's credit. Nothing depends on the answer.",
+    )
     health_port = Setting(
         "COPILOT_HEALTH_PORT",
         whole_number(0, 65535),
         "8080",
-        "Port on which `run` answers `/livez`, `/readyz` and `/metrics`; `0` disables it.",
+        "Port on which `run` answers `/livez`, `/readyz` and `/metrics`, and shows the status page; `0` disables it.",
+    )
+    status_port = Setting(
+        "COPILOT_STATUS_PORT",
+        whole_number(0, 65535),
+        "8080",
+        "Port of 127.0.0.1 on which the compose file publishes the status page; with `0`, anywhere, there is no page.",
+    )
+    status_trigger = Setting(
+        "COPILOT_STATUS_TRIGGER",
+        BOOLEAN,
+        "false",
+        "The status page has a button, and `POST /sync` with a header `copilot-sync`, that start a sync: at most one a "
+        "minute.",
     )
     log_level = Setting(
         "COPILOT_LOG_LEVEL",
@@ -200,12 +242,26 @@ class Settings:
         "INFO",
         "The lowest level of log lines that are written.",
     )
+    log_format = Setting(
+        "COPILOT_LOG_FORMAT",
+        choice("auto", "text", "json"),
+        "auto",
+        "How log lines are written to standard error. `auto`: text, but JSON by `run` where that is not a terminal.",
+    )
+    no_color = optional("NO_COLOR", ANYTHING, "With any value, nothing is in colours, on a terminal either.")
     log_file = optional(
         "COPILOT_LOG_FILE",
         PATH,
         "Log lines also go to this file, as JSON. It is rotated at 100 MB; 5 old files are kept. All have mode 0600.",
     )
-    litellm_url = Setting("LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor`.")
+    litellm_url = Setting(
+        "LITELLM_URL", ADDRESS, "http://localhost:4000", "LiteLLM's address, for `doctor` and `connect`."
+    )
+    client_url = optional(
+        "COPILOT_CLIENT_URL",
+        ADDRESS,
+        "LiteLLM's address as its clients reach it, for `connect`; LITELLM_URL if not set. The compose file sets it.",
+    )
     litellm_key = optional("LITELLM_MASTER_KEY", SECRET, "LiteLLM's key, for `doctor`.", private=True)
     litellm_key_file = optional(
         "LITELLM_MASTER_KEY_FILE",
@@ -239,6 +295,13 @@ class Settings:
         "prefixed",
         "What clients call the models: `github_copilot/gpt-4o`, `gpt-4o`, or both; ids with a slash are prefixed.",
     )
+    claude_names = Setting(
+        "COPILOT_CLAUDE_NAMES",
+        BOOLEAN,
+        "false",
+        "Also the names that Claude Code asks for by itself, which begin with `claude-`: `claude-sonnet-4-5` for "
+        "`claude-sonnet-4.5`, and the ids of its releases for the newest of the family (docs/clients.md).",
+    )
     aliases_file = optional(
         "COPILOT_ALIASES_FILE",
         PATH,
@@ -254,6 +317,13 @@ class Settings:
         choice("live", "litellm", "zero"),
         "live",
         "Prices from the catalog, LiteLLM's own, or zero (flat plans).",
+    )
+    long_context = Setting(
+        "COPILOT_LONG_CONTEXT",
+        BOOLEAN,
+        "true",
+        "`false`: `max_input_tokens` ends where the catalog's dearer price for long prompts begins, so that clients "
+        "shorten their context before it.",
     )
     credential = optional(
         "COPILOT_CREDENTIAL_NAME",
@@ -317,6 +387,8 @@ class Settings:
         if unknown := values.keys() - defaults.keys():
             raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
         self.values: Mapping[str, Any] = {**defaults, **values}
+        self.blank: frozenset[str] = frozenset()
+        """The variables that are set, but to nothing: as a secret that CI does not have."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and self.values == other.values
@@ -341,6 +413,7 @@ class Settings:
                 shown = "***" if item.private else repr(without_secrets(text)[:60])
                 errors.append(f"{label}={shown} {error}")
         settings = cls(**values)
+        settings.blank = frozenset(name for name, text in environ.items() if not text.strip())
         if not settings.insecure_http:
             for item in declarations():
                 value = settings.values[item.attribute]
@@ -352,6 +425,11 @@ class Settings:
                 hint="Correct or unset them; docs/reference.md lists the valid values.",
             )
         return settings
+
+    def accept_after(self) -> int:
+        """How many syncs in a row an implausible loss must have repeated before it is believed."""
+        day = math.ceil(DAY / self.interval) if self.interval else 24
+        return max(self.accept_loss_after or day, self.remove_after)
 
     def editor_headers(self) -> dict[str, str]:
         """The four headers without which Copilot rejects a request."""
@@ -376,6 +454,8 @@ def likely_typos(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     typos = []
     for name in sorted(environ):
         if name not in known and name not in others and ours.fullmatch(name):
+            import difflib
+
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             if close:
                 typos.append((name, close[0]))

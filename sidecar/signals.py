@@ -1,4 +1,4 @@
-"""Stops work on SIGTERM and SIGINT."""
+"""Stops work on SIGTERM and SIGINT, and passes SIGUSR1 on to what asks for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from sidecar.errors import SidecarError, Stopped
 
 GRACE_PERIOD = 0.4
 """Seconds that running work has to finish by itself after a signal."""
+LOOK = 0.1
+"""Seconds after which a signal is noticed, at the latest."""
 
 
 class _Work:
@@ -31,22 +33,32 @@ class _Work:
             self.stop.set()
 
     def handle(self, number: int, _frame: object) -> None:
+        # Not stop.set(): a handler may interrupt whoever holds the lock that it needs.
         self.signal = self.signal or number
-        self.stop.set()
 
 
-def run_until_signalled(work: Callable[[threading.Event], int | None]) -> int:
+def run_until_signalled(
+    work: Callable[[threading.Event], int | None], on_usr1: Callable[[], object] | None = None
+) -> int:
     """Run ``work`` for its exit code; stop within a second of SIGTERM or SIGINT, even in the middle of a request.
 
     Python restarts interrupted system calls, so a signal alone would not interrupt a network read. Abandoning the
-    work is safe, because files are only ever replaced atomically. Raises what ``work`` raises.
+    work is safe, because files are only ever replaced atomically. ``on_usr1`` is called at each SIGUSR1, and must be
+    quick. Raises what ``work`` raises.
     """
     running = _Work(work)
     previous = {number: signal.signal(number, running.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    if on_usr1 is not None:
+        previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: on_usr1())
     try:
         running.thread.start()
-        running.stop.wait()
-        running.thread.join(GRACE_PERIOD if running.signal else None)
+        # Not without a limit: the kernel may have another thread receive the signal, and Python calls handlers in this
+        # one alone, as soon as it runs again.
+        while running.thread.is_alive() and running.signal is None:
+            running.thread.join(LOOK)
+        if running.signal is not None:
+            running.stop.set()
+            running.thread.join(GRACE_PERIOD)
     finally:
         for number, old in previous.items():
             signal.signal(number, old)

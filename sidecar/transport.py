@@ -38,6 +38,12 @@ class Adapter(requests.adapters.HTTPAdapter):
                 connection.opened(new)
                 return new
 
+            def _tunnel(self) -> None:
+                super()._tunnel()
+                # What a cut leaves of a proxy's answer may look like a whole one; TLS would then leak its socket.
+                if connection.is_cut:
+                    raise ConnectionAbortedError("the connection was cut")
+
         pool.ConnectionCls = Watched
         self.pools.append(pool)
         return pool

@@ -37,21 +37,21 @@ def run_user_command(
     There is no shell; a command that needs one is written as ``sh -c '…'``.
     """
     words = shlex.split(command)
-    # Files, not pipes: a service that the command leaves running would keep a pipe open forever.
-    with tempfile.TemporaryFile() as stdin_file, tempfile.TemporaryFile() as output:
-        stdin_file.write(stdin)
-        stdin_file.seek(0)
-        environ = {key: value for key, value in os.environ.items() if key != "GITHUB_TOKEN"}
-        try:
+    environ = {key: value for key, value in os.environ.items() if key != "GITHUB_TOKEN"}
+    try:
+        # Files, not pipes: a service that the command leaves running would keep a pipe open forever.
+        with tempfile.TemporaryFile(buffering=0) as stdin_file, tempfile.TemporaryFile() as output:
+            stdin_file.write(stdin)
+            stdin_file.seek(0)
             process = subprocess.Popen(  # noqa: S603
                 [*words, *more], stdin=stdin_file, stdout=output, stderr=output, env=environ, start_new_session=True
             )
-        except OSError as error:
-            return f"cannot be started ({error.strerror}: {printable(words[0])})"
-        try:
-            code = _wait(process, stop, limit)
-        finally:
-            _log(words[0], output)
+            try:
+                code = _wait(process, stop, limit)
+            finally:
+                _log(words[0], output)
+    except OSError as error:  # nor can it be where there is no room for its files, in TMPDIR
+        return f"cannot be started ({error.strerror}: {printable(error.filename or words[0])})"
     if code is None:
         return f"took longer than {limit:.0f} s and was terminated"
     return "" if code == 0 else f"exited with {code}" if code > 0 else f"was terminated by signal {-code}"
@@ -81,4 +81,4 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
 def _log(name: str, output: IO[bytes]) -> None:
     output.seek(0)
     for line in output.read(65536).decode("utf-8", "replace").splitlines()[:_MAX_LINES]:
-        log.info("%s: %s", printable(os.path.basename(name)), printable(line, 500))
+        log.info("%s: %s", printable(os.path.basename(name)), printable(line, 500), extra={"event": "command.output"})

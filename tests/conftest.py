@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -16,8 +17,24 @@ from tests.support import canary
 # LiteLLM would ask the network for its price list as soon as a test module imports it.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
+# Even where Python was told otherwise: each process of each run would compile all tests anew, which is most of the time
+# that it takes to collect them.
+sys.dont_write_bytecode = False
+
 # What is there once, or started once, for all tests of a directory: they stay with one worker.
-SHARED = ("tests/containers/", "tests/k8s/", "tests/litellm/workers/")
+SHARED = ("tests/browser/", "tests/clients/", "tests/containers/", "tests/k8s/", "tests/litellm/workers/")
+# What takes longest, and so begins first: nothing goes on alone at the end.
+FIRST = (
+    "tests/k8s/",
+    "tests/containers/",
+    "tests/monitoring/test_states.py",
+    "tests/browser/",
+    "tests/clients/",
+    "tests/litellm/test_per_user.py",
+    "tests/litellm/test_no_network.py",
+    "tests/litellm/workers/",
+    "tests/litellm/",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +48,22 @@ def pytest_configure(config: pytest.Config) -> None:
     canary.watch_answers()
     canary.watch_commands()
     canary.watch_directories()
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """A test that sets up logging, as the command line and the hook do, leaves the loggers as they were, and no file
+    open: what a handler writes into the output of a test that has ended is a traceback, in that of another one.
+    """
+    found = [logging.getLogger(name) for name in (None, "urllib3", "copilot_hook")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in found]
+    yield
+    for logger, (handlers, level, propagate) in zip(found, before, strict=True):
+        opened = [handler for handler in logger.handlers if handler not in handlers]
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+        for handler in opened:
+            handler.close()
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +105,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST)))
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)
+        if item.get_closest_marker("core") and item.get_closest_marker("alone"):
+            raise pytest.UsageError(f"{item.nodeid}: what measures is not run with --core")
 
 
 class ByModule(LoadScopeScheduling):
@@ -85,5 +121,5 @@ class ByModule(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
-    config.option.loadscopereorder = False  # in the order of the directories: what takes longest begins first
+    config.option.loadscopereorder = False  # in the order of the tests as they are collected
     return ByModule(config, log)

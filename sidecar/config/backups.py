@@ -26,7 +26,7 @@ def make_backup(target: Path, content: Snapshot, *, now: datetime | None = None)
         # Not the lowest free number: lower ones may have been deleted, and the numbers give the age.
         name += f"-{int(newest.name.removeprefix(name).lstrip('-') or 1) + 1}"
     path = target.with_name(name)
-    copy_file(path, content)
+    copy_file(path, content, target)
     return path
 
 

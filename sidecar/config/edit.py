@@ -13,19 +13,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from sidecar.config.locate import Site, locate, refuse_shared
+from sidecar.config.older import is_older, model_of, older_error
 from sidecar.config.splice import GAP, rewrite
-from sidecar.config.yamltext import Source, parse, same_node, to_python
+from sidecar.config.yamltext import LOADERS, Source, parse, same_node, to_python
 from sidecar.errors import SidecarError, UsageError
 from sidecar.litellm_hot_reload.managed import PROVIDER, id_of, is_managed
 from sidecar.models.changes import Change, compare, is_same
 from sidecar.models.entries import dump_entries
 
 Entry = Mapping[str, object]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,28 +42,38 @@ class Update:
     skipped: tuple[str, ...] = ()
 
 
-def update_config(text: bytes, entries: Sequence[Entry], *, adopt: bool = False) -> Update:
-    """Make the managed entries of the config ``text`` exactly ``entries``, in this order.
+def update_config(
+    text: bytes,
+    entries: Sequence[Entry],
+    *,
+    adopt: bool = False,
+    source: Source | None = None,
+    name: str = "CONFIG",
+) -> Update:
+    """Make the managed entries of the config ``text`` exactly ``entries``, in this order; ``source`` is it parsed.
 
     A hand-written entry takes precedence over a generated one with the same ``model_name``, unless ``adopt`` is
-    set and it is for a Copilot model: then it is replaced, as is any hand-written Copilot entry whose model is
-    not among ``entries``. Equal entries leave the text unchanged. Raises UsageError for a config that is
-    invalid or cannot be edited, SidecarError if the result is not what was intended (a bug).
+    set and it is for a Copilot model: then it is taken over, as is any hand-written Copilot entry whose model is
+    not among ``entries``, and any of the older tool (``sidecar.config.older``), which are refused without. Equal
+    entries leave the text unchanged. Raises UsageError for a config that is invalid or cannot be edited (``name`` is
+    what a message calls it), SidecarError if the result is not what was intended (a bug).
     """
     try:
-        return _update(text, entries, adopt)
+        return _update(text, source or parse(text), entries, adopt, name)
     except RecursionError:  # by aliases: what is written one inside another is bounded by `parse`
         raise UsageError("the config is nested too deeply", hint="Check its aliases (`*…`).") from None
 
 
-def _update(text: bytes, entries: Sequence[Entry], adopt: bool) -> Update:
-    source = parse(text)
+def _update(text: bytes, source: Source, entries: Sequence[Entry], adopt: bool, name: str) -> Update:
     site = locate(source)
     values = [to_python(node) for node in site.nodes]
     managed = [number for number, value in enumerate(values) if is_managed(value)]
-    adopted = [number for number in _adoptable(values, entries) if number not in managed] if adopt else []
+    older = [number for number, value in enumerate(values) if is_older(value)]
+    if older and not adopt:
+        raise older_error([(site.nodes[number].start_mark.line + 1, values[number]) for number in older], name)
+    adopted = sorted({*older, *_adoptable(values, entries)}.difference(managed)) if adopt else []
     drop = sorted([*managed, *adopted])
-    foreign = {_name(value) for number, value in enumerate(values) if number not in set(drop)}
+    foreign = {_name(value) for value in _without(values, drop)}
     wanted = [entry for entry in entries if entry["model_name"] not in foreign]
     present = [values[number] for number in managed]
     skipped = tuple(str(entry["model_name"]) for entry in entries if entry["model_name"] in foreign)
@@ -69,10 +81,15 @@ def _update(text: bytes, entries: Sequence[Entry], adopt: bool) -> Update:
         return Update(text, skipped=skipped)
     refuse_shared(site, drop)
     new = _candidates(site, drop, wanted)
-    names = tuple(str(_name(values[number])) for number in adopted)
     data = _verified(source, site, drop, new, wanted)
     old = {id_of(entry): entry for entry in present}
-    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, names), skipped)
+    taken = [(str(_name(values[number])), model_of(values[number])) for number in adopted]
+    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, taken), skipped)
+
+
+def _without(items: Sequence[_T], drop: Sequence[int]) -> list[_T]:
+    gone = set(drop)
+    return [item for number, item in enumerate(items) if number not in gone]
 
 
 def _name(value: Any) -> object:
@@ -80,26 +97,20 @@ def _name(value: Any) -> object:
     return name if isinstance(name, str) else None
 
 
-def _model(value: Any) -> str:
-    params = value.get("litellm_params") if isinstance(value, dict) else None
-    model = params.get("model") if isinstance(params, dict) else None
-    return model if isinstance(model, str) else ""
-
-
 def _adoptable(values: Sequence[Any], entries: Sequence[Entry]) -> list[int]:
     names = {entry["model_name"] for entry in entries}
-    models = {_model(entry) for entry in entries}
+    models = {model_of(entry) for entry in entries}
     return [
         number
         for number, value in enumerate(values)
-        if _model(value).startswith(PROVIDER) and (_name(value) in names or _model(value) not in models)
+        if model_of(value).startswith(PROVIDER) and (_name(value) in names or model_of(value) not in models)
     ]
 
 
 def _block_text(entries: Sequence[Entry]) -> str:
     """The entries as a block sequence, without anchors: they could clash with the file's own."""
     text = dump_entries(entries)
-    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
+    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text, Loader=LOADERS[0])):
         raise _bug("a generated entry has an anchor")
     return text
 
@@ -153,8 +164,7 @@ def _verified(
 def _as_intended(site: Site, drop: Sequence[int], result: Site, wanted: Sequence[Entry]) -> bool:
     values = [to_python(node) for node in result.nodes]
     own = [number for number, value in enumerate(values) if is_managed(value)]
-    others = [node for number, node in enumerate(result.nodes) if number not in set(own)]
-    before = [node for number, node in enumerate(site.nodes) if number not in set(drop)]
+    others, before = _without(result.nodes, own), _without(site.nodes, drop)
     pairs = [*zip(before, others, strict=False)]
     for old, new in zip(site.foreign, result.foreign, strict=False):
         pairs += [(old[0], new[0]), (old[1], new[1])]

@@ -167,8 +167,14 @@ def _value_tokens(source: Source, key: yaml.Node) -> tuple[Token, Token | None]:
 
 
 def refuse_shared(site: Site, drop: Sequence[int]) -> None:
-    """Raise UsageError if anything outside the items ``drop`` refers to an anchor that changes with them."""
+    """Raise UsageError if anything outside the items ``drop``, in order, refers to an anchor that changes with them."""
     spans = [site.spans[number] for number in drop]
+    starts = [span.start for span in spans]
+
+    def is_dropped(position: int) -> bool:
+        number = bisect(starts, position) - 1
+        return number >= 0 and position < spans[number].end
+
     list_at = site.colon.end if site.colon else 0
     items_at = site.listing.start if isinstance(site.listing, Flow) else site.spans[0].start if site.spans else list_at
     root = site.source.root.start_mark.index if site.source.root is not None else 0
@@ -177,11 +183,10 @@ def refuse_shared(site: Site, drop: Sequence[int]) -> None:
         if token.kind == "Anchor":
             of_list = list_at <= token.start < items_at
             of_root = token.start == root
-            if of_list or of_root or any(span.start <= token.start < span.end for span in spans):
+            if of_list or of_root or is_dropped(token.start):
                 changing.add(token.value)
     for token in site.source.tokens:
-        outside = not any(span.start <= token.start < span.end for span in spans)
-        if token.kind == "Alias" and token.value in changing and outside:
+        if token.kind == "Alias" and token.value in changing and not is_dropped(token.start):
             line = site.source.text.count("\n", 0, token.start) + 1
             raise UsageError(
                 f"*{printable(token.value)} in line {line} refers to a generated part of {KEY}",

@@ -175,7 +175,8 @@ def _flow(source: Source, listing: Flow, drop: Sequence[int], new: Sequence[str]
     """Remove and insert items in a flow list; each remaining item keeps the comma after it."""
     spans = listing.spans
     trailing = bool(spans) and spans[-1].comma is not None
-    remaining = [number for number in range(len(spans)) if number not in set(drop)]
+    dropped = set(drop)
+    remaining = [number for number in range(len(spans)) if number not in dropped]
     commented: set[int] = set()  # items that a comment comes before, with nothing in between that stays or is new
     for number in drop[1:] if new else drop:
         gap = source.text[source.last_before(spans[number].start).end : spans[number].start]

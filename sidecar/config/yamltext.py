@@ -7,6 +7,7 @@ is ever executed: a tag that is not YAML's own stays text. ``sidecar.config.spli
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from yaml.constructor import SafeConstructor
 from yaml.reader import Reader, ReaderError
 
 from sidecar.errors import UsageError
+from sidecar.resolver import Remembering
 from sidecar.text import printable
 
 BOM = "\ufeff"
@@ -25,8 +27,19 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BREAKS = "\r\n\x85\u2028\u2029"
 _MERGE = "tag:yaml.org,2002:merge"
 NULL = "tag:yaml.org,2002:null"
-# libyaml is some twenty times faster; LiteLLM uses the slow loader, which accepts a little more.
-_LOADERS: tuple[Any, ...] = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
+_STR = "tag:yaml.org,2002:str"
+
+
+class FastLoader(Remembering, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """libyaml is some twenty times faster; LiteLLM uses the slow loader, which accepts a little more."""
+
+
+LOADERS: tuple[Any, ...] = (FastLoader, yaml.SafeLoader)
+_CONSTRUCTOR = SafeConstructor()
+_SCALARS = {
+    tag: SafeConstructor.yaml_constructors[tag]
+    for tag in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", NULL)
+}
 
 # Scanning needs no stack, but libyaml's composer overflows it and crashes the process.
 _MAX_DEPTH = 100
@@ -132,7 +145,7 @@ def parse(data: bytes) -> Source:
     bom = BOM if text.startswith(BOM) else ""
     text = text[len(bom) :]
     problem: Exception | None = None
-    for loader in _LOADERS:
+    for loader in LOADERS:
         try:
             return _read(text, bom, loader)
         except (yaml.YAMLError, RecursionError) as error:
@@ -213,7 +226,11 @@ def _to_python(node: yaml.Node, known: dict[int, Any]) -> Any:
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
+    if node.tag == _STR:
+        return sys.intern(node.value)  # keys and values are there again and again
     try:
+        if node.tag in _SCALARS:
+            return _SCALARS[node.tag](_CONSTRUCTOR, node)
         return SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError, LookupError):
         return (node.tag, node.value)

@@ -27,6 +27,7 @@ from sidecar.litellm_hot_reload.exchange import JSON_FILE, TOKEN_DIR, TOKEN_FILE
 from sidecar.parsers import expanded
 from sidecar.secret import Secret
 from sidecar.settings import Settings
+from sidecar.text import redacted
 
 MAX_BYTES = 1 << 20
 _PLACES = (
@@ -66,7 +67,7 @@ def import_token(
             if as_json:
                 stored.append(store_access_token(settings, token.value, as_json=True))
             places = " and ".join(map(str, stored))
-            print(f"The access token ({token.value.masked()}) from {path} was stored in {places}.", file=out)
+            print(redacted(f"The access token ({token.value.masked()}) from {path} was stored in {places}."), file=out)
             return
     where = str(given) if given else ", ".join(_PLACES)
     raise LoginNeeded("; ".join(refused) or f"there is no access token in {where}")

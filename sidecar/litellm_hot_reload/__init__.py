@@ -6,8 +6,9 @@ LiteLLM awaits ``start`` in each worker before loading its configuration. The mo
 
 ``exchange``     pure rules: tokens, addresses, GitHub's answers, times    }
 ``managed``      pure: which entries of LiteLLM's list are ours            } the sidecar uses
-``allowed``      pure: what such an entry may hold                         } these seven as well
+``allowed``      pure: what such an entry may hold                         } these eight as well
 ``text``         pure: makes external text safe to display                 }
+``reported``     pure: what a worker's report may hold                     }
 ``bounded``      reads a file of which nothing is known                    }
 ``connection``   ends a request from another thread                        }
 ``master_key``   LiteLLM's master key from a file                          }
@@ -17,6 +18,9 @@ LiteLLM awaits ``start`` in each worker before loading its configuration. The mo
 ``models_file``  reads the models file          ``config_file``  reads a LiteLLM config as LiteLLM does
 ``adapter/``     everything the hook knows about LiteLLM's internals, one class per generation
 ``follower``     compares what the files want with what the router has, and applies the difference
+``lookout``      a thread that looks whether there is anything to do
+``billing``      pure: what Copilot billed, and the sums of it
+``report``       tells the sidecar what this worker serves
 ``startup``      puts them together
 
 It only needs the standard library and what LiteLLM ships, and nothing else from this project. It must never harm

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .managed import PROVIDER, is_managed_id
@@ -19,7 +20,7 @@ from .text import printable
 MAX_FILE_SIZE = 2 * 2**20
 MAX_ENTRIES = 1000
 """Of the models file. The largest catalog seen has 42 models, 60 kB of entries; 300 models under two names each take
-1.1 MB, and half a second of a thread to parse.
+1.1 MB, and 0.4 s of a thread to parse.
 """
 MAX_TEXT = 1000
 MAX_LIST = 100
@@ -28,7 +29,8 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/-]{0,199}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/@-]{0,399}")
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_COST = re.compile(r"[a-z0-9_]*cost[A-Za-z0-9_]*")
+# Bounded, as the time to search grows with the square of the length. The one left out is a dictionary.
+_COST = re.compile(r"(?!search_context_)(?=.{4,100}\Z)[a-z0-9_]*cost[A-Za-z0-9_]*")
 # LiteLLM resolves `os.environ/NAME` wherever it stands in a config, and these beginnings in some places (1.110:
 # proxy/proxy_server.py, secret_managers/main.py, llms/base_llm/auth/identity_source.py).
 _INSTRUCTION = re.compile(
@@ -77,13 +79,19 @@ def _is_header(pair: tuple[Any, Any]) -> bool:
     name, text = pair
     return (
         isinstance(name, str)
-        and _HEADER.fullmatch(name) is not None
-        and _OTHERS_HEADER.fullmatch(name.lower().replace("_", "-")) is None
+        and len(name) <= MAX_TEXT
+        and _is_header_name(name)
         and _is_text(text)
         and text.isascii()
         and text.isprintable()
         and text == text.strip()
     )
+
+
+@lru_cache(128)  # all entries have the same
+def _is_header_name(name: str) -> bool:
+    others = _OTHERS_HEADER.fullmatch(name.lower().replace("_", "-"))
+    return _HEADER.fullmatch(name) is not None and others is None
 
 
 FLAG = Check("true or false", lambda value: isinstance(value, bool))
@@ -117,6 +125,17 @@ PARAMS: Mapping[str, Check] = {
 """The keys of ``litellm_params`` that overrides may set, besides all prices (``…cost…``)."""
 _SEAT = ("litellm_credential_name", "github_copilot_auth_type")
 _PER_USER = "per_user_oauth"
+INFO: Mapping[str, Check] = {
+    "litellm_provider": PROVIDER_NAME,
+    "tier": Check("free or paid", lambda value: value in ("free", "paid")),
+    **dict.fromkeys(("mode", "base_model", "pricing_provider", "team_id", "team_public_model_name"), TEXT),
+    **dict.fromkeys(("blocked", "discoverable", "member_auto_router", "allow_fail_open"), FLAG),
+    **dict.fromkeys(("enable_tag_filtering", "internal_router_model", "enforce_supported_endpoints"), FLAG),
+    **dict.fromkeys(("rpm", "tpm"), COUNT),
+    "max_embedding_batch_size": Check("a whole number above 0", lambda value: COUNT.holds(value) and value > 0),
+}
+"""The keys of ``model_info`` that LiteLLM has a type for, besides abilities, prices and limits; others are free."""
+_LITELLMS_OWN = re.compile(r"(?:created|updated)_(?:at|by)|access_windows|tiered_pricing|off_peak_pricing|ptu_.*")
 _STEERS_LITELLM = {
     "id": "it marks the entry as managed",
     "db_model": "LiteLLM would look for the model in its database",
@@ -141,18 +160,26 @@ def info_problem(key: object, value: object) -> str | None:
     """Why ``model_info`` may not hold this besides its id, worded to follow the key; None if it may."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         return "is not a name of letters, digits and underscores"
+    check = _info_check(key)
+    if isinstance(check, str):
+        return check
+    if check is None:
+        check = TEXTS if isinstance(value, list) else SCALAR
+    return None if check.holds(value) else f"must be {check.says}"
+
+
+@lru_cache(128)  # all entries have the same keys
+def _info_check(key: str) -> Check | str | None:
+    """What is asked of this key's value, or why there may be none; None if it is free."""
     if key in _STEERS_LITELLM:
         return f"must not be set: {_STEERS_LITELLM[key]}"
-    check = SCALAR
-    if key == "litellm_provider":
-        check = PROVIDER_NAME
-    elif key == "mode":
-        check = TEXT
-    elif "_cost" in key or key.endswith("_tokens"):
-        check = AMOUNT
-    elif isinstance(value, list):
-        check = TEXTS
-    return None if check.holds(value) else f"must be {check.says}"
+    if _LITELLMS_OWN.fullmatch(key):
+        return "must not be set: LiteLLM takes it only in a form of its own"
+    if key not in INFO and key.startswith("supports_"):
+        return FLAG
+    if key not in INFO and (_COST.fullmatch(key) or key.endswith("_tokens")):
+        return AMOUNT
+    return INFO.get(key)
 
 
 def entry_problem(entry: object) -> str | None:

@@ -1,4 +1,6 @@
-"""Reads files of which nothing is known: never waits, never reads more than asked for, and only regular files."""
+"""Reads files of which nothing is known: never waits, never reads more than asked for, and only regular files; and not
+again what has not changed.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,11 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
+from typing import Generic, TypeVar
 
 
 class NotRegular(OSError):
@@ -48,7 +52,40 @@ def read_bounded(path: Path, limit: int, is_owner: Callable[[int], bool] | None 
 
 def read_up_to(file: FileIO, size: int) -> bytes:
     """At most ``size`` bytes, without taking memory for more than there are."""
-    data = bytearray()
-    while len(data) < size and (chunk := file.read(min(2**16, size - len(data)))):
-        data += chunk
-    return bytes(data)
+    # At once, as a rule: put together from pieces, it would be in memory twice.
+    data = file.read(min(size, max(os.fstat(file.fileno()).st_size + 1, 2**16)))
+    more = bytearray()
+    while data and (left := size - len(data) - len(more)) > 0 and (chunk := file.read(min(2**16, left))):
+        more += chunk
+    return data + more if more else data
+
+
+RESTED = 2.0
+"""Seconds after which a change of a file shows in its times: two within one tick of its clock may not."""
+
+T = TypeVar("T")
+
+
+class Unchanged(Generic[T]):
+    """What ``read`` makes of the file at ``path``, and read again only once the file may have changed. Raises what it
+    raises. From any thread.
+    """
+
+    def __init__(self, path: Path, read: Callable[[], T]) -> None:
+        self._path, self._read = path, read
+        self._kept: tuple[object, T] | None = None
+
+    def __call__(self) -> T:
+        kept = self._kept
+        try:
+            about = os.stat(self._path)
+        except OSError:
+            self._kept = None
+            return self._read()
+        # Before reading: what changes meanwhile will have another one.
+        stamp = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        found = self._read()
+        self._kept = (stamp, found) if time.time() - about.st_ctime > RESTED else None
+        return found

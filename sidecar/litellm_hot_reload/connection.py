@@ -15,20 +15,24 @@ class Connection:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._is_cut = False
+        self.is_cut = False
+        """Whether the request was ended."""
+        self.reached = False
+        """Whether anything was ever connected to."""
 
     def opened(self, new: socket.socket) -> None:
         """The socket is connected; to be called before TLS and before the tunnel through a proxy."""
         with self._lock:
+            self.reached = True
             self._close()
             self._socket = new.dup()  # TLS takes the original away
-            if self._is_cut:
+            if self.is_cut:
                 self._shut_down()
 
     def cut(self) -> None:
         """End the request: whoever reads from the connection, now or later, finds its end."""
         with self._lock:
-            self._is_cut = True
+            self.is_cut = True
             self._shut_down()
 
     def forget(self) -> None:

@@ -22,6 +22,8 @@ TRUSTED_SUFFIXES = (".githubcopilot.com", ".ghe.com")
 TOKEN_DIR = "~/.config/litellm/github_copilot"  # noqa: S105
 TOKEN_FILE, JSON_FILE = "access-token", "github_token.json"
 """The two files that may contain the access token: LiteLLM's plain one, and a JSON object with ``access_token``."""
+API_KEY_FILE = "api-key.json"
+"""LiteLLM's own file for the Copilot token, unless GITHUB_COPILOT_API_KEY_FILE names another."""
 
 EDITOR_HEADERS = {
     "editor-version": ("COPILOT_EDITOR_VERSION", "vscode/1.104.1"),
@@ -40,8 +42,11 @@ TOKEN_KINDS = {
     "ghr_": "a refresh token",
 }
 """The prefixes of GitHub's tokens, and the kinds they stand for."""
-OTHER_APPS = ("gho_", "ghp_", "ghs_", "github_pat_")
+OTHER_APPS = ("gho_", "ghs_", "github_pat_")
 """Tokens that the exchange does not know (404), but that Copilot's catalog may accept directly."""
+
+USELESS = ("ghp_", "ghr_")
+"""Tokens that neither the exchange nor the catalog accepts, whosever they are: GitHub need not be asked."""
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where the certificate authorities to trust may be named, a file or a directory; the first one that is set counts."""
@@ -50,7 +55,7 @@ _TRUE = {"true", "1", "yes", "on"}
 _TOKEN = re.compile(r"[\x21-\x7e]{4,1000}")
 _COPILOT_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _ADDRESS = re.compile(r"[\x21-\x7e]{1,500}")
-_MAX_ASKED_WAIT = 86_400.0
+_MAX_ASKED_WAIT = 3600.0  # as long as the longest of GitHub's windows
 SAFETY = 2.0
 
 
@@ -168,15 +173,6 @@ def refusal(status: int, headers: Mapping[str, str], body: object, now: float) -
         return Refusal.RATE_LIMITED, 60.0 if asked is None else asked
     known = {401: Refusal.REVOKED, 403: Refusal.NO_COPILOT, 404: Refusal.WRONG_KIND}
     return known.get(status, Refusal.FAILED), asked
-
-
-def next_attempt(kind: Refusal, asked: float | None, failures: int) -> float:
-    """Seconds until the next exchange; ``failures`` counts the consecutive ones before this one."""
-    if kind is Refusal.RATE_LIMITED:
-        return asked or 0.0
-    if kind is not Refusal.FAILED:
-        return 900.0
-    return max(asked or 0.0, min(5.0 * float(2 ** min(failures, 5)), 60.0))
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,21 @@ REQUEST_TIMEOUT = 2.5
 DEADLINE = 30.0
 """Seconds after which a request ends in any case, however slowly its answer trickles in."""
 MAX_UNANSWERED = 5
-MAX_ANSWER = 2**20
+MAX_ANSWER = 2**16
+_REASONS: dict[type[Exception], str] = {
+    TimeoutError: f"for {REQUEST_TIMEOUT:g} s",
+    httpx.TimeoutException: "in time",
+    httpx.ReadError: "the connection broke off",
+    httpx.RemoteProtocolError: "what it sent is not HTTP, or broke off",
+}
 
 
 @dataclass(frozen=True)
 class Answer:
     """The outcome of one request: an HTTP response with header names in lower case, or an error instead.
 
-    ``login`` is the fingerprint of the access token that was sent; ``received_at`` is in Unix time.
+    ``login`` is the fingerprint of the access token that was sent; ``received_at`` is in Unix time. ``reached`` is
+    False if there was nothing to send the request to.
     """
 
     login: str
@@ -42,11 +49,22 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     error: Exception | None = None
+    reached: bool = True
 
     @property
     def token(self) -> str | None:
         """The Copilot token in it, if it is a success."""
         return copilot_token_in(self.body) if self.status == 200 else None
+
+    @property
+    def silence(self) -> str:
+        """That there is no HTTP response, and why; without the exception's text, which may quote the request."""
+        how = next((reason for kind, reason in _REASONS.items() if isinstance(self.error, kind)), "")
+        if isinstance(self.error, httpx.ConnectError):
+            how = "TLS failed" if self.reached else "no connection"
+            if "CERTIFICATE_VERIFY_FAILED" in str(self.error):
+                how = "its TLS certificate is not trusted"
+        return f"GitHub does not answer ({how or type(self.error).__name__})"
 
 
 class ExchangeClient:
@@ -58,19 +76,25 @@ class ExchangeClient:
         self._answers: queue.Queue[Answer] = queue.Queue()
         self._unanswered = 0
 
-    def ask(self, access_token: str, login: str) -> Answer | None:
-        """An answer for this login, to this request or an earlier one; None if there is none within REQUEST_TIMEOUT."""
-        while (late := self._next(0.0)) is not None:
-            if late.login == login and late.token:
-                return late
+    def late(self, login: str) -> Answer | None:
+        """A token for this login that an earlier request has brought since; None if there is none."""
+        while (answer := self._next(0.0)) is not None:
+            if answer.login == login and answer.token:
+                return answer
+        return None
+
+    def ask(self, access_token: str, login: str) -> Answer:
+        """An answer for this login, to this or an earlier request; after REQUEST_TIMEOUT one with a TimeoutError."""
+        connection = Connection()
         if self._unanswered < MAX_UNANSWERED:
             self._unanswered += 1
-            threading.Thread(target=self._run, args=(access_token, login), name="copilot-exchange", daemon=True).start()
+            arguments = (connection, access_token, login)
+            threading.Thread(target=self._run, args=arguments, name="copilot-exchange", daemon=True).start()
         deadline = time.monotonic() + REQUEST_TIMEOUT
         while (answer := self._next(deadline - time.monotonic())) is not None:
             if answer.login == login:
                 return answer
-        return None
+        return Answer(login, time.time(), error=TimeoutError(), reached=connection.reached)
 
     def _next(self, seconds: float) -> Answer | None:
         try:
@@ -80,16 +104,15 @@ class ExchangeClient:
         self._unanswered -= 1
         return answer
 
-    def _run(self, access_token: str, login: str) -> None:
+    def _run(self, connection: Connection, access_token: str, login: str) -> None:
         """Make one request; puts exactly one answer in the queue."""
         try:
-            answer = self._request(access_token, login)
+            answer = self._request(connection, access_token, login)
         except Exception as error:
-            answer = Answer(login, time.time(), error=error)
+            answer = Answer(login, time.time(), error=error, reached=connection.reached)
         self._answers.put(answer)
 
-    def _request(self, access_token: str, login: str) -> Answer:
-        connection = Connection()
+    def _request(self, connection: Connection, access_token: str, login: str) -> Answer:
         timer = threading.Timer(DEADLINE, connection.cut)
         timer.daemon = True
         timer.start()

@@ -10,20 +10,25 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from .adapter import routers
 from .adapter.provider import Guard
 from .adapter.proxy import Knowledge
 from .adapter.routers import Refused, Router
 from .config_file import ConfigFile
+from .lookout import forever
 from .managed import id_of, is_managed, is_managed_id
 from .models_file import ModelsFile
+from .text import printable
 
 log = logging.getLogger("copilot_hook")
 
-POLL = 1.0
+POLL = 0.75
+"""Seconds between two looks: with 1.0, two busy workers take longer than 1.2 s to serve a change now and then."""
+REST = 1.0
+"""Seconds for which a file that is written in place must stay as it is."""
 RETRY_REFUSED = 60.0
 FORGET_COOLDOWN = 10.0
 SLICE = 0.005
@@ -48,8 +53,18 @@ class Slices:
             self._began = time.monotonic()
 
 
+class Standing(NamedTuple):
+    """What the router has of the models file: the file's ``digest``, once every entry of it is applied, and how many
+    entries are served. ``refused`` are names and reasons, of the config's entries too.
+    """
+
+    digest: str = ""
+    entries: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+
+
 class Follower:
-    """``proxy`` is LiteLLM's ``proxy_server`` module."""
+    """``proxy`` is LiteLLM's ``proxy_server`` module. ``on_change`` is called when ``standing`` has changed."""
 
     def __init__(
         self, proxy: Any, guard: Guard, knowledge: Knowledge, models: ModelsFile | None, config: ConfigFile | None
@@ -59,25 +74,27 @@ class Follower:
         self._router: Router | None = None
         self._routed: object = None
         self._applied: dict[str, Entry] = {}
-        self._refused: dict[str, tuple[Entry, float]] = {}
+        self._refused: dict[str, tuple[Entry, float, str]] = {}
         self._conflicts: frozenset[str] = frozenset()
         self._in_config: dict[str, Entry] | None = None
         self._wanted_by_config: dict[str, Entry] = {}
         self._loaded_settings: dict[str, Any] = {}
         self._restart_for: tuple[str, ...] = ()
-        self._settled: tuple[object, object, object] = (None, None, None)
+        self._settled: tuple[object, object, object] | None = None
         self._cooldowns: dict[str, float] = {}
         self._waiting = False
+        self.standing = Standing()
+        self.on_change: Callable[[], None] = lambda: None
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Follow forever."""
-        while True:
-            try:
-                await self.turn()
-            except Exception:
-                log.exception("following failed unexpectedly; continuing")
-            await asyncio.sleep(POLL)
+        await forever(self.look, self.turn, self.pause)
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        sources = [source for source in (self.models, self.config) if source is not None]
+        return REST if any(source.is_being_written for source in sources) else POLL
 
     def refresh(self) -> None:
         """Re-read the files that have changed. Blocks; never raises."""
@@ -85,20 +102,40 @@ class Follower:
             if source is not None:
                 source.refresh()
 
+    def look(self) -> bool:
+        """Re-read the files that have changed; whether there is anything to do. Blocks; never raises."""
+        self.refresh()
+        try:
+            router = getattr(self.proxy, "llm_router", None)
+            if router is None or router is not self._routed:
+                return router is not None
+            return self._router is not None and (bool(self._cooldowns) or not self._is_settled(self._router))
+        except Exception:
+            return True  # the turn will say what is wrong
+
+    def _is_settled(self, router: Router) -> bool:
+        """Whether nothing has changed since a turn that found nothing to do: neither the files nor LiteLLM's models.
+        This, and not each entry, is looked at while idle.
+        """
+        now = time.monotonic()
+        if self._settled is None or self._waiting or any(again <= now for _, again, _ in self._refused.values()):
+            return False
+        (wanted, entries), (then_wanted, then_entries, version) = self._sources(), self._settled
+        return wanted is then_wanted and entries is then_entries and router.is_at(version)
+
+    def _sources(self) -> tuple[Mapping[str, Entry] | None, list[Entry] | None]:
+        return self.models.wanted if self.models else None, self.config.entries if self.config else None
+
     async def turn(self) -> None:
-        """Re-read the files if they have changed, then apply them to the router."""
-        await asyncio.to_thread(self.refresh)
+        """Apply to the router what has changed. On the event loop."""
         router = self.router()
         if router is None:
             return
         self.end_cooldowns()
-        wanted = self.models.wanted if self.models else None
-        entries = self.config.entries if self.config else None
-        version, nothing_open = router.version(), not self._refused and not self._waiting
-        then_wanted, then_entries, then_version = self._settled
-        unchanged = wanted is then_wanted and entries is then_entries and version == then_version
-        if version is not None and nothing_open and unchanged:
+        if self._is_settled(router):
             return
+        wanted, entries = self._sources()
+        version = router.version()
         touched = self._waiting = False
         if self.config is not None and entries is not None:
             touched = await self._follow_config(router, self.config, entries, owned=wanted is None)
@@ -109,7 +146,9 @@ class Follower:
         gone = self._refused.keys() - (wanted or {}).keys() - self._wanted_by_config.keys()
         for key in gone:
             del self._refused[key]
-        self._settled = (wanted, entries, router.version())
+        # Only a turn that changed nothing shows that nothing is to be done, as LiteLLM may change its models meanwhile.
+        self._settled = None if touched else (wanted, entries, version)
+        self._stand(wanted or {}, self.models.digest if self.models else "")
 
     def router(self) -> Router | None:
         """The adapter for LiteLLM's router; None while there is no router or it is unknown."""
@@ -120,6 +159,7 @@ class Follower:
             self._router, self._routed = routers.find(self.proxy), current
             self.knowledge.follows = self._router.how if self._router else ""
             self._applied.clear()
+            self._settled = None
         return self._router
 
     def note_cooldown(self, key: str | None) -> None:
@@ -150,8 +190,18 @@ class Follower:
             "config": str(self.config.path) if self.config else None,
             "config_problem": self.config.problem if self.config else "",
             "restart_for": list(self._restart_for),
-            "refused": sorted(str(entry["model_name"]) for entry, _ in self._refused.values()),
+            "refused": sorted(str(entry["model_name"]) for entry, _, _ in self._refused.values()),
         }
+
+    def _stand(self, wanted: Mapping[str, Entry], digest: str) -> None:
+        """Note where things stand after a turn. An entry that gives way to one of the config's is applied."""
+        applied = self._applied
+        whole = all(applied.get(key) is entry or key in self._conflicts for key, entry in wanted.items())
+        refused = tuple((str(entry["model_name"]), reason) for entry, _, reason in self._refused.values())
+        standing = Standing(digest if whole else "", sum(key in applied for key in wanted), refused)
+        if standing != self.standing:
+            self.standing = standing
+            self.on_change()
 
     async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
         """Apply the difference between the models file and the router; returns whether there was one."""
@@ -232,7 +282,7 @@ class Follower:
         return True
 
     def _put(self, router: Router, key: str, entry: Entry, *, known: bool, duplicate: bool = False) -> bool:
-        refused, again = self._refused.get(key, (None, 0.0))
+        refused, again, _ = self._refused.get(key, (None, 0.0, ""))
         if refused == entry and time.monotonic() < again:
             return False
         if not self.guard.keeps_registrations and self.guard.keeper.current() is None:
@@ -244,9 +294,10 @@ class Follower:
                     router.remove(key)
                 changed = router.put(entry)
         except Exception as error:
+            reason = printable(error, 300)
             if refused != entry:
-                log.warning("LiteLLM refuses %s: %.300s", entry["model_name"], error)
-            self._refused[key] = (entry, time.monotonic() + RETRY_REFUSED)
+                log.warning("LiteLLM refuses %s: %s", entry["model_name"], reason)
+            self._refused[key] = (entry, time.monotonic() + RETRY_REFUSED, reason)
             return False
         self._applied[key] = entry
         self._refused.pop(key, None)

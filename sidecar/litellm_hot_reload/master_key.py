@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from .bounded import read_bounded
+from .text import remember
 
 KEY, FILE = "LITELLM_MASTER_KEY", "LITELLM_MASTER_KEY_FILE"
 WITHOUT = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"
@@ -46,4 +47,5 @@ def read(path: str, *, private: bool = False) -> str:
         raise NoMasterKey(f"the master key file {path} is empty")
     if not _SHAPE.fullmatch(text):
         raise NoMasterKey(f"the master key file {path} does not contain a key (sk-…, one line, 19 characters or more)")
+    remember(text)
     return text

@@ -14,16 +14,17 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .bounded import read_bounded
+from .bounded import Unchanged, read_bounded
 from .exchange import api_base_in, copilot_token_in, seconds_in
 from .text import printable
 
 MAX_SIZE = 2**16
+MAX_EXCHANGES = 100
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the exchange for ``login`` failed, how many times in a row, and when it may be retried."""
+    """Why the exchange for ``login`` failed, how many times in a row in this way, and when it may be retried."""
 
     login: str
     until: float
+    kind: str
     count: int
     problem: str
 
@@ -63,9 +65,13 @@ class Shared:
         self.lock = file.with_name(f".{file.name}.lock")
         # What a file of ours belongs to; a file system may show another owner than the one that wrote it.
         self._owners = {os.geteuid()}
+        self._record = Unchanged(file, self._read)
 
     def read(self) -> Record | None:
         """The token; None if there is none, or if another program or user has written something else there."""
+        return self._record()
+
+    def _read(self) -> Record | None:
         try:
             content = json.loads(read_bounded(self.file, MAX_SIZE, self._owners.__contains__))
         except (OSError, ValueError, RecursionError):
@@ -86,7 +92,7 @@ class Shared:
         )
 
     def write(self, record: Record) -> None:
-        """Replace the token. Raises OSError."""
+        """Replace the token, under the lock; what a killed worker left half-written goes. Raises OSError."""
         content: dict[str, Any] = {
             "token": record.token,
             "expires_at": int(record.expires_at),
@@ -98,6 +104,9 @@ class Shared:
         if record.api_base:
             content["endpoints"] = {"api": record.api_base}
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in self.file.parent.glob(f".{self.file.name}.*.tmp"):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
         temporary = self.file.with_name(f".{self.file.name}.{secrets.token_hex(6)}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -124,27 +133,47 @@ class Shared:
 
     def failure(self) -> Failure | None:
         """The last failure of any worker."""
+        found: Any = self._shared().get("failure")
         try:
-            login, until, count, problem = json.loads(read_bounded(self.lock, MAX_SIZE))
-        except (OSError, ValueError, TypeError, RecursionError):
+            failure = Failure(**found)  # a TypeError unless it has just these fields
+        except TypeError:
             return None
-        until, count = seconds_in(until), seconds_in(count)
-        if until is None or count is None or not isinstance(login, str) or not isinstance(problem, str):
+        texts = (failure.login, failure.kind, failure.problem)
+        until, count = seconds_in(failure.until), seconds_in(failure.count)
+        if until is None or count is None or not all(isinstance(text, str) for text in texts):
             return None
-        return Failure(login, until, int(count), printable(problem, 300))
+        return replace(failure, until=until, count=int(count), problem=printable(failure.problem, 300))
 
-    def share_failure(self, failure: Failure) -> None:
-        """Let the other workers know. If it cannot be written, they make their own attempt."""
-        self._write_lock(json.dumps([failure.login, failure.until, failure.count, failure.problem]).encode())
+    def exchanges(self) -> list[float]:
+        """When the workers have asked GitHub lately, in Unix time."""
+        found = self._shared().get("exchanges")
+        times = [seconds_in(value) for value in found[:MAX_EXCHANGES]] if isinstance(found, list) else []
+        return sorted(value for value in times if value is not None)
+
+    def share(self, failure: Failure | None, exchanges: Iterable[float]) -> bool:
+        """Let the other workers know; False if it could not be written."""
+        content = json.dumps({"failure": failure and asdict(failure), "exchanges": list(exchanges)}).encode()
+        try:
+            with os.fdopen(self._open_lock(), "wb", buffering=0) as file:
+                # At once and over all that was there, so that a kill in between leaves nothing half-written.
+                size = min(os.fstat(file.fileno()).st_size, MAX_SIZE)
+                written = file.write(content.ljust(size))
+                file.truncate(len(content))
+        except OSError:
+            return False
+        return written >= len(content)
 
     def forget_failure(self) -> None:
-        """After a restart, try again immediately."""
-        self._write_lock(b"")
+        """After a restart, try again immediately; of whose login it was is still known."""
+        failure = self.failure()
+        self.share(failure and replace(failure, until=0.0, count=0), self.exchanges())
 
-    def _write_lock(self, data: bytes) -> None:
-        with contextlib.suppress(OSError), os.fdopen(self._open_lock(), "wb", buffering=0) as file:
-            file.truncate()
-            file.write(data)
+    def _shared(self) -> dict[str, Any]:
+        try:
+            content = json.loads(read_bounded(self.lock, MAX_SIZE))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def _open_lock(self) -> int:
         """A descriptor of the lock file, made if it is missing: never a pipe, nor what a link points to."""

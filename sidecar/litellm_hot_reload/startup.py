@@ -15,10 +15,12 @@ from typing import Any
 
 from .adapter import proxy as proxy_adapter
 from .adapter.provider import Guard
+from .billing import Spend
 from .config_file import ConfigFile
 from .follower import Follower
 from .keeper import Keeper
 from .models_file import ModelsFile
+from .report import VARIABLE, Reporter
 from .text import printable
 from .watched import is_mounted_alone
 
@@ -51,7 +53,7 @@ async def start(environ: Mapping[str, str] = os.environ) -> None:
     loop = asyncio.get_running_loop()
     keeper.on_renewed = lambda: _soon(loop, follower)
     # The loop only keeps weak references to its tasks; the keeper's thread keeps the follower alive.
-    follower.task = loop.create_task(_follow(follower, loading))
+    follower.task = loop.create_task(_follow(follower, loading, environ.get(VARIABLE, "").strip()))
     for source in (follower.models, follower.config):
         if source is not None:
             if is_mounted_alone(source.path):
@@ -72,8 +74,8 @@ def _sources(environ: Mapping[str, str], proxy: Any) -> tuple[ModelsFile | None,
     )
 
 
-async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
-    """Let LiteLLM load its configuration and register everything in it, then follow."""
+async def _follow(follower: Follower, loading: contextlib.ExitStack, sync_url: str) -> None:
+    """Let LiteLLM load its configuration and register everything in it, then follow, and report if there is a URL."""
     proxy, keeper, knowledge = follower.proxy, follower.guard.keeper, follower.knowledge
     with loading:
         while proxy.llm_router is None:
@@ -86,13 +88,40 @@ async def _follow(follower: Follower, loading: contextlib.ExitStack) -> None:
         # LiteLLM starts the cooldown after calling us; an older token is no reason for one.
         loop.call_later(END_COOLDOWNS_AFTER, follower.end_cooldowns)
 
-    proxy_adapter.listen(knowledge, refused)
+    spend = Spend()
+    proxy_adapter.listen(knowledge, refused, spend.add if sync_url else None)
     proxy_adapter.show(proxy, lambda: {**knowledge.as_dict(), **follower.state()}, knowledge)
     follower.router()
     log.info("%s", knowledge.line())
     # Exclude what LiteLLM has loaded from garbage collection: scanning all of it takes half a second.
     gc.freeze()
+    if sync_url:
+        reporter = Reporter(sync_url, lambda: _told(follower, spend))
+        follower.on_change = reporter.changed
+        reporter.start()
     await follower.run()
+
+
+def _told(follower: Follower, spend: Spend) -> dict[str, Any]:
+    """What this worker reports (``reported``), but for its name."""
+    keeper, knowledge, standing = follower.guard.keeper, follower.knowledge, follower.standing
+    problems = [source.problem for source in (follower.models, follower.config) if source is not None]
+    if keeper.current() is None:
+        problems.append(keeper.problem)
+    return {
+        "litellm": knowledge.version,
+        "follows": knowledge.follows,
+        "guarded": knowledge.guard.guarded,
+        "unguarded": knowledge.guard.unguarded,
+        "unknown": knowledge.guard.unknown,
+        "digest": standing.digest,
+        "entries": standing.entries,
+        "refused": standing.refused,
+        "refusals": len(standing.refused),
+        "token_end": keeper.ends_at(),
+        "problem": next(filter(None, problems), ""),
+        "spend": spend.sums(),
+    }
 
 
 def _soon(loop: asyncio.AbstractEventLoop, follower: Follower) -> None:

@@ -1,10 +1,12 @@
 """Watches files by polling: re-reads what has changed, and logs one line for what cannot be read.
 
-Polling by path sees both a rename and a ConfigMap's symlink swap.
+Polling by path sees both a rename and a ConfigMap's symlink swap. What is written in place is left alone until two
+looks in a row see the same: the half that is there meanwhile may be valid, and lack models or the end of a number.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -22,7 +24,9 @@ class Watched:
         self.name, self.path = f"{name} {path}", path
         self.files = [path]
         self.problem = ""
+        self.is_being_written = False
         self._signature: object = None
+        self._seen: list[tuple[int, int, int]] = []
 
     def _load(self) -> None:
         """Re-read the file. May raise any exception, but must then leave everything unchanged."""
@@ -31,21 +35,29 @@ class Watched:
     def refresh(self) -> None:
         """Re-read the file if it, or a part of it, has changed. Never raises; on failure the previous content stays."""
         signature: object = None
+        before, self._seen, self.is_being_written = self._seen, [], False
         try:
             status = [path.stat() for path in self.files]
-            signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
-            if signature == self._signature:
+            self._seen = signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
+            self.is_being_written = signature != self._signature and _in_place(before, self._seen)
+            if signature == self._signature or self.is_being_written:
                 return
             self._load()
         except Exception as error:  # PyYAML raises more than it documents
             self.problem = printable(f"{type(error).__name__}: {error}".split("\n", 1)[0], 300)
-            signature = signature or self.problem
+            if signature is None or (isinstance(error, OSError) and error.errno != errno.EFBIG):
+                signature = self.problem  # it may be readable without having changed: tried again at each look
             if self._signature != signature:
                 log.warning("%s is invalid (%s); its previous content stays in effect", self.name, self.problem)
         else:
             self.problem = ""
         # The signature from before loading: anything that changed since, or is newly watched, is loaded again.
         self._signature = signature
+
+
+def _in_place(before: list[tuple[int, int, int]], now: list[tuple[int, int, int]]) -> bool:
+    """Whether one of the files is the one that the look before saw, with other content."""
+    return any(old[0] == new[0] and old != new for old, new in zip(before, now, strict=False))
 
 
 def is_mounted_alone(path: Path) -> bool:

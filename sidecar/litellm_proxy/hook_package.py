@@ -21,21 +21,32 @@ from pathlib import Path
 
 from sidecar.errors import SidecarError
 from sidecar.files import storage_errors
+from sidecar.litellm_hot_reload.bounded import read_bounded
 
 PACKAGE = "litellm_hot_reload"
 SOURCE = Path(__file__).parents[1] / PACKAGE
 _MAX_LEFTOVER_AGE = 300.0
+_MAX_MODULE = 2**20
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def install_hook(directory: Path) -> Path:
-    """Install the hook in ``directory`` (unless it is up to date) and return its path. Raises StorageError."""
-    if not (SOURCE / "__init__.py").is_file():
+def install_hook(directory: Path, *, alone: bool = False) -> Path:
+    """Install the hook in ``directory`` (unless it is up to date) and return its path. Raises StorageError.
+
+    ``alone``: a lock keeps other writers out, so that all leftovers of a crash go, not only old ones.
+    """
+    with storage_errors(SOURCE, "read"):
+        contents = _contents(SOURCE)
+    if "__init__.py" not in contents:
         raise SidecarError(f"{PACKAGE} is missing from this installation", hint="Install the package again.")
     target = directory / PACKAGE
     with storage_errors(target, "written"):
-        contents = _contents(SOURCE)
-        if _contents(target) != contents:
+        _remove_leftovers(target, alone)
+        try:
+            is_current = _contents(target) == contents
+        except OSError:  # a pipe in place of a module, for one
+            is_current = False
+        if not is_current:
             _replace(target, contents)
         # The single file that 0.1.0 installed. Python prefers the package, but the file would confuse people.
         target.with_suffix(".py").unlink(missing_ok=True)
@@ -43,12 +54,11 @@ def install_hook(directory: Path) -> Path:
 
 
 def _contents(package: Path) -> dict[str, bytes]:
-    """The modules of a package by relative path; empty if it does not exist."""
-    return {str(path.relative_to(package)): path.read_bytes() for path in sorted(package.rglob("*.py"))}
+    """The modules of a package by relative path; empty if it does not exist. Raises OSError."""
+    return {str(path.relative_to(package)): read_bounded(path, _MAX_MODULE) for path in sorted(package.rglob("*.py"))}
 
 
 def _replace(target: Path, contents: dict[str, bytes]) -> None:
-    _remove_stale(target)
     staging = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         staging.mkdir()  # not its parents: a missing volume must not go unnoticed
@@ -63,12 +73,12 @@ def _replace(target: Path, contents: dict[str, bytes]) -> None:
         for path in (staging, *staging.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)
-        if target.exists():
+        if os.path.lexists(target):
             _exchange(staging, target)
         else:
             staging.rename(target)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _remove(staging)
 
 
 def _exchange(new: Path, old: Path) -> None:
@@ -84,12 +94,20 @@ def _exchange(new: Path, old: Path) -> None:
     except OSError:
         aside.rename(old)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
 
 
-def _remove_stale(target: Path) -> None:
-    """Delete leftovers of a crash that are older than five minutes."""
+def _remove_leftovers(target: Path, alone: bool) -> None:
     for leftover in target.parent.glob(f".{target.name}.*.tmp*"):
         with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _MAX_LEFTOVER_AGE:
-                shutil.rmtree(leftover, ignore_errors=True)
+            if alone or abs(time.time() - leftover.stat().st_mtime) > _MAX_LEFTOVER_AGE:
+                _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Delete a package, or what was in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

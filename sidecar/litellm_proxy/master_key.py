@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from sidecar.errors import StorageError
-from sidecar.files import create_file
+from sidecar.files import create_file, remove_leftovers
 from sidecar.litellm_hot_reload.master_key import NoMasterKey, read
 from sidecar.secret import Secret
 from sidecar.settings import Settings
@@ -21,12 +21,14 @@ def prepare_key(settings: Settings) -> None:
     path = settings.litellm_key_file
     if path is None or settings.litellm_key:
         return
+    remove_leftovers(path)
     if not os.path.lexists(path):
         create_file(path, f"sk-{secrets.token_urlsafe(32)}\n".encode(), mode=0o600)
     _read(path, private=True)
     log.info(
         "clients of LiteLLM need its master key; to show it: docker compose exec -T copilot-sync cat %s",
         path,
+        extra={"event": "key.ready"},
     )
 
 

@@ -21,32 +21,48 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import BadAnswer, LiteLLMError, SidecarError, StorageError, UpstreamError
+from sidecar.errors import LiteLLMError, SidecarError, StorageError, UpstreamError
 from sidecar.files import read_file, replace_file
 from sidecar.http_client import retrying, send
 from sidecar.litellm_hot_reload.bounded import regular_file
+from sidecar.models.changes import Change
+from sidecar.secret import Secret
 from sidecar.settings import Settings
 from sidecar.targets.base import Synced
+from sidecar.targets.record import shared_name
 from sidecar.user_command import run_user_command
 
 log = logging.getLogger(__name__)
 
 _MASTER_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2)
 _KINDS = ("added", "removed", "changed")
+_CHANGED, _NOTICE, _CREDIT = "models_changed", "retirement_near", "credit_used"
+
+MAX_EVENTS = 100
+"""So many of the latest events are in a notification; the history has the others."""
 
 Notification = Mapping[str, Any]
-"""``event``, ``file``, ``models`` (a count), and names in ``added``, ``removed``, ``changed``."""
+"""``event``, ``file``, ``models`` (a count), names in ``added``, ``removed``, ``changed``, and ``events``."""
+
+
+def notifies(settings: Settings) -> bool:
+    """Whether any notification is configured."""
+    return bool(settings.on_change or settings.on_change_url or settings.on_change_gunicorn)
 
 
 def notify_change(settings: Settings, result: Synced, stop: threading.Event) -> None:
-    """Send the configured notifications of a sync's change, and of earlier ones that are still pending.
+    """Send the configured notifications of a sync's change or of a retirement that comes near, and of earlier ones that
+    are still pending.
 
     Raises LiteLLMError when a notification fails; the change is kept nevertheless. Raises Stopped.
     """
     change: Notification | None = None
-    if result.change is not None:
-        names = {kind: list(getattr(result.change, kind)) for kind in _KINDS}
-        change = {"event": "models_changed", "file": result.target, "models": result.models, **names}
+    if result.change is not None or any(event.is_notice() for event in result.events):
+        names = {kind: list(getattr(result.change or Change(), kind)) for kind in _KINDS}
+        event = _CHANGED if result.change is not None else _NOTICE
+        change = {"event": event, "file": result.target, "models": result.models, **names}
+        latest = [item.as_json() for item in result.events[-MAX_EVENTS:]]
+        change |= _bounded(latest, len(result.events) - len(latest))
     _notify(settings, result.target, change, stop)
 
 
@@ -55,19 +71,32 @@ def notify_restored(settings: Settings, config: Path, backup: Path, stop: thread
     _notify(settings, str(config), {"event": "config_restored", "file": str(config), "backup": str(backup)}, stop)
 
 
+def notify_notice(settings: Settings, notice: Notification, stop: threading.Event) -> None:
+    """Send a notice of ``credit_used``, once. Raises LiteLLMError, Stopped."""
+    problems = [problem for problem in (notify(notice) for notify in _notifiers(settings, stop)) if problem]
+    if problems:
+        raise LiteLLMError("; ".join(problems), hint="Fix the on-change settings; the notice is sent again later.")
+
+
 def _notify(settings: Settings, target: str, change: Notification | None, stop: threading.Event) -> None:
     notifiers = _notifiers(settings, stop)
     if not notifiers:
         return
     file = settings.config_file or settings.models_file
-    pending = file.with_name(f".{file.stem}.untold.json")
-    change = _merged(_load_pending(pending), change)
+    pending = file.with_name(f".{file.name}.untold.json")
+    old = shared_name(pending, file)
+    shared = _load_pending(old) if old else None
+    if shared is not None and shared.get("file") != target:
+        old = shared = None  # it is another's
+    change = _merged(_load_pending(pending), _merged(shared, change))
     if change is None:
         return
     data = json.dumps(change).encode("ascii") + b"\n"
-    with suppress(StorageError):  # it is lost only if the notification fails too
+    with suppress(StorageError, OSError):  # it is lost only if the notification fails too
         replace_file(pending, data, mode=0o644)
-    problems = [problem for problem in (notify(data) for notify in notifiers) if problem]
+        if old is not None:
+            old.unlink(missing_ok=True)
+    problems = [problem for problem in (notify(change) for notify in notifiers) if problem]
     if problems:
         raise LiteLLMError(
             f"{'; '.join(problems)}; the change to {target} is kept",
@@ -77,36 +106,44 @@ def _notify(settings: Settings, target: str, change: Notification | None, stop: 
         pending.unlink(missing_ok=True)
 
 
-def _notifiers(settings: Settings, stop: threading.Event) -> list[Callable[[bytes], str]]:
-    notifiers: list[Callable[[bytes], str]] = []
+def _notifiers(settings: Settings, stop: threading.Event) -> list[Callable[[Notification], str]]:
+    notifiers: list[Callable[[Notification], str]] = []
     command, url, pidfile = settings.on_change, settings.on_change_url, settings.on_change_gunicorn
+    # A notice is for people: a command, like the signal, mostly has LiteLLM read its config again, or restarts it.
     if command:
-        notifiers.append(lambda data: _run(command, data, stop))
+        notifiers.append(lambda change: "" if _is_notice(change) else _run(command, change, stop))
     if url:
-        notifiers.append(lambda data: _post(url, data, stop))
+        from sidecar.litellm_proxy.chat import message
+
+        notifiers.append(lambda change: _post(url, message(settings.on_change_format, change), stop))
     if pidfile:
-        notifiers.append(lambda _: send_sighup(pidfile))
+        notifiers.append(lambda change: "" if _is_notice(change) else send_sighup(pidfile))
     return notifiers
 
 
-def _run(command: str, data: bytes, stop: threading.Event) -> str:
-    problem = run_user_command(command, data, stop)
+def _is_notice(change: Notification) -> bool:
+    return change.get("event") in {_NOTICE, _CREDIT}
+
+
+def _run(command: str, change: Notification, stop: threading.Event) -> str:
+    problem = run_user_command(command, json.dumps(change).encode("ascii") + b"\n", stop)
     return problem and f"the on-change command {problem}"
 
 
-def _post(url: str, data: bytes, stop: threading.Event) -> str:
+def _post(url: str, body: Mapping[str, Any], stop: threading.Event) -> str:
     """Post to ``url``, retrying temporary failures. The response body is ignored."""
+    path = url.partition("://")[2].partition("/")[2]
+    if len(path) >= 16 and any(map(str.isdigit, path)):
+        Secret(path)  # such as `services/T0…/B0…/…`
 
     def once() -> int:
-        answer = send("POST", url, headers={"user-agent": "copilot-model-sync"}, body=json.loads(data))
+        answer = send("POST", url, headers={"user-agent": "copilot-model-sync"}, body=body)
         if answer.status in {408, 425, 429} or answer.status >= 500:
             raise UpstreamError(f"HTTP {answer.status}", retry_after=answer.retry_after())
         return answer.status
 
     try:
         status = retrying(once, stop)
-    except BadAnswer:
-        return "the on-change address responded with a redirect, which is not followed"
     except UpstreamError as error:
         return f"the on-change address failed: {error}"
     return "" if status < 300 else f"the on-change address responded with HTTP {status}"
@@ -154,6 +191,8 @@ def _load_pending(path: Path) -> dict[str, Any] | None:
     names = [content.get(kind, []) for kind in _KINDS] if isinstance(content, dict) else [None]
     if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
         return None
+    if not isinstance(content.get("events", []), list) or type(content.get("events_omitted", 0)) is not int:
+        return None
     pending: dict[str, Any] = content
     return pending
 
@@ -171,4 +210,13 @@ def _merged(old: Notification | None, new: Notification | None) -> dict[str, Any
                 if (before, kind) == ("added", "removed"):
                     continue
                 state[name] = {("added", "changed"): "added", ("removed", "added"): "changed"}.get((before, kind), kind)
-    return {**new, **{kind: [name for name, latest in state.items() if latest == kind] for kind in _KINDS}}
+    omitted = sum(change.get("events_omitted", 0) for change in (old, new))
+    events = _bounded([*old.get("events", ()), *new.get("events", ())], omitted)
+    if new.get("event") == _NOTICE:
+        new = {**old, **new, "event": old.get("event", _NOTICE)}
+    return {**new, **{kind: [name for name, latest in state.items() if latest == kind] for kind in _KINDS}, **events}
+
+
+def _bounded(events: list[Any], omitted: int) -> dict[str, Any]:
+    """The latest of these events, and how many others there are, with those that were ``omitted`` before."""
+    return {"events": events[-MAX_EVENTS:], "events_omitted": omitted + max(0, len(events) - MAX_EVENTS)}

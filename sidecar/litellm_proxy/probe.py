@@ -15,6 +15,8 @@ from sidecar.settings import Settings
 from sidecar.text import printable
 
 _MAX_SHOWN = 5
+MAX_BYTES = 4 * 1024 * 1024
+"""LiteLLM's list of models, in bytes: some 5 KiB for each, those of other providers included."""
 _HOOK_STATE = "/copilot_hook"
 _UNKNOWN_HINT = (
     "The hook does not support this LiteLLM: use a version listed in docs/compatibility.md, or a newer release of "
@@ -24,8 +26,12 @@ _UNKNOWN_HINT = (
 
 def check_alive(settings: Settings) -> str:
     """Check that LiteLLM answers. Raises LiteLLMError."""
-    if _get(settings, "/health/liveliness").status != 200:
-        raise LiteLLMError(f"what answers at {_shown(settings)} is not LiteLLM", hint="Correct LITELLM_URL.")
+    status = _get(settings, "/health/liveliness").status
+    if status >= 500:
+        raise LiteLLMError(f"LiteLLM is not well at {_shown(settings)} (HTTP {status})", hint="See LiteLLM's log.")
+    if status != 200:
+        what = f"what answers at {_shown(settings)} is not LiteLLM (HTTP {status})"
+        raise LiteLLMError(what, hint="Correct LITELLM_URL.")
     return f"it answers at {_shown(settings)}"
 
 
@@ -119,6 +125,7 @@ def _get(settings: Settings, path: str, *, with_key: bool = False) -> Answer:
             settings.litellm_url + path,
             headers={"user-agent": "copilot-model-sync"},
             authorization=("Bearer", key) if key else None,
+            max_bytes=MAX_BYTES,
             no_proxy=urlsplit(settings.litellm_url).scheme == "http",  # a proxy would read the key
         )
     except UpstreamError as error:

@@ -16,21 +16,32 @@ from datetime import date
 from typing import Any
 
 from sidecar.errors import BadAnswer
-from sidecar.litellm_hot_reload.allowed import is_instruction
+from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, is_instruction
 from sidecar.models import prices
 from sidecar.models.prices import Prices, Promo
+from sidecar.parsers import ID_CHARACTERS
+from sidecar.secret import redacted_in
 from sidecar.text import printable
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+-]*)*")
+_PART = rf"[A-Za-z0-9][{ID_CHARACTERS}]*"
+_ID = re.compile(rf"{_PART}(?:/{_PART})*")
 MAX_ID_LENGTH = 128
-MAX_ITEMS = 2000
-"""More items than this are no catalog: the largest that is known has some forty."""
+MAX_ITEMS = MAX_ENTRIES
+"""More items than LiteLLM's hook reads entries are no catalog: the largest that is known has some forty."""
+MAX_TEXT = 2000
+"""What of a text is read, in characters; the rest is not remembered either."""
 MAX_DEPTH = 32
 """Deepest nesting of an item; that of a real one is six."""
 _MAX_EFFORTS = 16
 # In a key's or a team's list of models these mean something else than a model (1.110: SpecialModelNames).
 _RESERVED_IDS = {"all-proxy-models", "all-team-models", "no-default-models"}
 Item = Mapping[str, Any]
+CATALOG_HINT = (
+    "What is published stays, and the service retries by itself. If it lasts: does the account have models at "
+    "https://github.com/settings/copilot, and does Copilot answer there, not a proxy or another address "
+    "(GITHUB_COPILOT_API_BASE)? `doctor` shows it."
+)
+"""What helps where Copilot's answer is no catalog, or one without models."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +102,16 @@ def catalog_items(payload: object) -> list[Item]:
     """The items of a catalog response. Raises BadAnswer when it is empty, too large or not a catalog."""
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, list):
-        raise BadAnswer("the catalog has no list of models in `data`")
+        raise BadAnswer("the catalog has no list of models in `data`", hint=CATALOG_HINT)
     if len(data) > MAX_ITEMS:
-        raise BadAnswer(f"the catalog contains {len(data)} items, which is implausible (more than {MAX_ITEMS})")
+        text = f"the catalog contains {len(data)} items, which is implausible (more than {MAX_ITEMS})"
+        raise BadAnswer(text, hint=CATALOG_HINT)
     found = [item for item in data if isinstance(item, Mapping)]
     if any(map(is_too_deep, found)):
-        raise BadAnswer(f"the catalog contains an item nested more than {MAX_DEPTH} levels deep")
+        raise BadAnswer(f"the catalog contains an item nested more than {MAX_DEPTH} levels deep", hint=CATALOG_HINT)
+    found = [*redacted_in(found, MAX_TEXT)]
     if not any(id_problem(item.get("id")) is None for item in found):
-        raise BadAnswer("the catalog contains no models")
+        raise BadAnswer("the catalog contains no models", hint=CATALOG_HINT)
     return found
 
 
@@ -106,8 +119,8 @@ def is_too_deep(item: Item) -> bool:
     """Whether an item is nested deeper than any real one, so that a function which recurses might fail."""
     level: list[Any] = [item]
     for _ in range(MAX_DEPTH):
-        inner = (value.values() if isinstance(value, Mapping) else value for value in level)
-        level = [value for values in inner for value in values if isinstance(value, (Mapping, list))]
+        inner = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [value for values in inner for value in values if isinstance(value, (dict, list))]
         if not level:
             return False
     return True
@@ -119,6 +132,12 @@ def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
     Among items with the same id, one in the picker wins, then the highest ``version``, then the one whose
     JSON sorts first.
     """
+    chosen, omitted = distinct(found)
+    return [_model(chosen[key]) for key in sorted(chosen)], omitted
+
+
+def distinct(found: Iterable[Item]) -> tuple[dict[str, Item], list[Omitted]]:
+    """One item for each valid id, and what was omitted; see ``parse_models``."""
     omitted: list[Omitted] = []
     chosen: dict[str, tuple[Any, Item]] = {}
     for item in sorted(found, key=_canonical):
@@ -127,12 +146,10 @@ def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
             omitted.append(Omitted(printable(item.get("id"), 40), problem))
             continue
         rank = (item.get("model_picker_enabled") is True, _text(item, "version"))
-        if item["id"] in chosen:
-            omitted.append(Omitted(item["id"], "listed more than once"))
-            if rank <= chosen[item["id"]][0]:
-                continue
+        if item["id"] in chosen and rank <= chosen[item["id"]][0]:
+            continue
         chosen[item["id"]] = (rank, item)
-    return [_model(chosen[key][1]) for key in sorted(chosen)], omitted
+    return {key: item for key, (_, item) in chosen.items()}, omitted
 
 
 def id_problem(value: object) -> str | None:
@@ -182,16 +199,19 @@ def _model(item: Item) -> Model:
 
 
 def _supports(value: object) -> Supports:
-    """A flag missing from ``supports`` means no: Copilot lists only what a model supports."""
+    """A flag missing from ``supports`` means no: Copilot lists only what a model supports.
+
+    Older catalogs call structured outputs ``response_schema``, and tool calls as LiteLLM's flags are called.
+    """
     if not isinstance(value, Mapping):
         return Supports()
     efforts = value.get("reasoning_effort")
     streaming = value.get("streaming")
     return Supports(
         vision=value.get("vision") is True,
-        tool_calls=value.get("tool_calls") is True,
+        tool_calls=any(value.get(key) is True for key in ("tool_calls", "supports_tool_calls")),
         parallel_tool_calls=value.get("parallel_tool_calls") is True,
-        structured_outputs=value.get("structured_outputs") is True,
+        structured_outputs=any(value.get(key) is True for key in ("structured_outputs", "response_schema")),
         streaming=streaming if isinstance(streaming, bool) else None,
         adaptive_thinking=value.get("adaptive_thinking") is True,
         efforts=_effort_names(efforts) if isinstance(efforts, list) else (),
@@ -223,7 +243,7 @@ def _deprecation(messages: object) -> str:
     """The date (YYYY-MM-DD) in a deprecation warning's text; empty if there is none."""
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, Mapping) and message.get("code") in {"model_pending_deprecation", "model_deprecated"}:
-            text = _text(message, "message", 2000)
+            text = _text(message, "message", MAX_TEXT)
             for year, month, day in [
                 *re.findall(r"\b(20\d\d)-(\d\d)-(\d\d)\b", text, re.ASCII),
                 *((y, _MONTHS.index(m) + 1, d) for m, d, y in re.findall(_LONG_DATE, text, re.ASCII)),
@@ -235,7 +255,7 @@ def _deprecation(messages: object) -> str:
 
 def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = parent.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _text(parent: Mapping[str, Any], key: str, limit: int = 120) -> str:

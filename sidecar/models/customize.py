@@ -20,6 +20,7 @@ import yaml
 from sidecar.errors import UsageError
 from sidecar.litellm_hot_reload.allowed import info_problem, param_problem
 from sidecar.models.catalog import Model, id_problem
+from sidecar.parsers import pattern_problem
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -72,12 +73,12 @@ def load_custom(settings: Settings, read: Callable[[Path], bytes | None]) -> Cus
     Raises UsageError, and what ``read`` raises.
     """
     aliases = tuple(
-        _alias(settings.aliases_file, line, key, value)
-        for line, key, value in _parse_mapping(settings.aliases_file, "COPILOT_ALIASES_FILE", read)
+        _alias(settings.aliases_file, pair)
+        for pair in _parse_mapping(settings.aliases_file, "COPILOT_ALIASES_FILE", read)
     )
     overrides = tuple(
-        _override(settings.overrides_file, line, key, value)
-        for line, key, value in _parse_mapping(settings.overrides_file, "COPILOT_OVERRIDES_FILE", read)
+        _override(settings.overrides_file, pair)
+        for pair in _parse_mapping(settings.overrides_file, "COPILOT_OVERRIDES_FILE", read)
     )
     return Custom(aliases, overrides)
 
@@ -107,16 +108,25 @@ def resolve_aliases(
     return resolved, notes
 
 
+def unused_overrides(overrides: Iterable[Override], models: Sequence[Model]) -> list[str]:
+    """A note on each override that is for none of the models."""
+    return [
+        f"the override for {printable(override.pattern)} does nothing: no model matches it"
+        for override in overrides
+        if not any(fnmatchcase(model.id, override.pattern) for model in models)
+    ]
+
+
 def _recency(model: Model) -> tuple[tuple[int, ...], bool, int]:
     return tuple(int(digits) for digits in re.findall(r"\d{1,18}", model.id)), not model.preview, -len(model.id)
 
 
 def with_overrides(entry: dict[str, Any], model_id: str, overrides: Iterable[Override]) -> dict[str, Any]:
     """``entry`` with the values of all overrides for ``model_id`` merged over it, later ones last."""
-    result = copy.deepcopy(entry)
-    for override in overrides:
-        if fnmatchcase(model_id, override.pattern):
-            _merge(result, override.values)
+    own = [override.values for override in overrides if fnmatchcase(model_id, override.pattern)]
+    result = copy.deepcopy(entry) if own else entry
+    for values in own:
+        _merge(result, values)
     return result
 
 
@@ -128,7 +138,8 @@ def _merge(target: dict[str, Any], values: Mapping[str, Any]) -> None:
             target[key] = copy.deepcopy(value)
 
 
-def _alias(path: Path | None, line: int, name: str, value: Any) -> Alias:
+def _alias(path: Path | None, pair: _Pair) -> Alias:
+    line, name, value = pair.line(), pair.key, pair.value
     if id_problem(name):
         raise _error(path, line, f"the alias {printable(name)!r} is not a valid model name")
     if not isinstance(value, str):
@@ -137,13 +148,19 @@ def _alias(path: Path | None, line: int, name: str, value: Any) -> Alias:
     target = value.removeprefix(_NEWEST).strip()
     if not target or (not newest and id_problem(target)):
         raise _error(path, line, f"the alias {name} refers to {printable(value)!r}, which is not a valid model id")
+    if newest and (problem := pattern_problem(target)):
+        raise _error(path, line, f"the alias {name} can match nothing: its pattern {printable(target)} {problem}")
     return Alias(name, target, newest)
 
 
-def _override(path: Path | None, line: int, pattern: str, value: Any) -> Override:
+def _override(path: Path | None, pair: _Pair) -> Override:
+    pattern, value = pair.key, pair.value
+    if problem := pattern_problem(pattern):
+        raise _error(path, pair.line(), f"{printable(pattern)} can match nothing: it {problem}")
     if not isinstance(value, dict) or not value:
-        raise _error(path, line, f"{printable(pattern)} must contain litellm_params, model_info or both")
+        raise _error(path, pair.line(), f"{printable(pattern)} must contain litellm_params, model_info or both")
     for part, content in value.items():
+        line = pair.line(part)
         if part not in _PARTS:
             raise _error(
                 path,
@@ -152,14 +169,14 @@ def _override(path: Path | None, line: int, pattern: str, value: Any) -> Overrid
             )
         if not isinstance(content, dict):
             raise _error(path, line, f"{part} of {printable(pattern)} is not a mapping")
-        problem = _unsupported_value(content)
-        if problem:
-            raise _error(path, line, f"{part} of {printable(pattern)} contains {problem}")
         for key, item in content.items():
+            line, unsupported = pair.line(part, key), _unsupported_value({key: item})
+            if unsupported:
+                raise _error(path, line, f"{part} of {printable(pattern)} contains {unsupported}")
             reason = _REASONS.get(key) if part == "litellm_params" else None
-            problem = f"must not be set: {reason}" if reason else _PARTS[part](key, item)
-            if problem:
-                raise _error(path, line, f"{part}.{printable(key, 60)} of {printable(pattern)} {problem}")
+            wrong = f"must not be set: {reason}" if reason else _PARTS[part](key, item)
+            if wrong:
+                raise _error(path, line, f"{part}.{printable(key, 60)} of {printable(pattern)} {wrong}")
     return Override(pattern, value)
 
 
@@ -178,10 +195,28 @@ def _unsupported_value(value: Any) -> str | None:
     return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
 
 
-def _parse_mapping(
-    path: Path | None, variable: str, read: Callable[[Path], bytes | None]
-) -> list[tuple[int, str, Any]]:
-    """``(line, key, value)`` for each pair of the mapping in ``path``; empty if no file is set."""
+@dataclass(frozen=True)
+class _Pair:
+    """A key of the mapping in a file, and its value, with their nodes."""
+
+    key: str
+    value: Any
+    nodes: tuple[yaml.Node, yaml.Node]
+
+    def line(self, *path: object) -> int:
+        """The line of the key, or of a key below it; of the nearest that is written where it is looked for."""
+        at, node = self.nodes
+        for name in path:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            found = next(((key, value) for key, value in pairs if key.value == str(name)), None)
+            if found is None:
+                break
+            at, node = found
+        return int(at.start_mark.line) + 1
+
+
+def _parse_mapping(path: Path | None, variable: str, read: Callable[[Path], bytes | None]) -> list[_Pair]:
+    """The pairs of the mapping in ``path``; none if no file is set."""
     if path is None:
         return []
     data = read(path)
@@ -195,15 +230,15 @@ def _parse_mapping(
                 return []
             if not isinstance(node, yaml.MappingNode):
                 raise _error(path, 1, "the file is not a mapping")
-            pairs: list[tuple[int, str, Any]] = []
+            pairs: list[_Pair] = []
             for key, value in node.value:
                 line = key.start_mark.line + 1
                 name = loader.construct_document(key)
                 if not isinstance(name, str):
                     raise _error(path, line, f"the key {printable(name)} is not a string; put it in quotes")
-                if any(name == other for _, other, _ in pairs):
+                if any(name == other.key for other in pairs):
                     raise _error(path, line, f"{printable(name)} appears twice")
-                pairs.append((line, name, loader.construct_document(value)))
+                pairs.append(_Pair(name, loader.construct_document(value), (key, value)))
             return pairs
         finally:
             loader.dispose()

@@ -7,7 +7,8 @@ omitted, so that LiteLLM's own data applies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +16,11 @@ import yaml
 
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, PROVIDER
 from sidecar.models.catalog import Model
-from sidecar.models.customize import Custom, resolve_aliases, with_overrides
+from sidecar.models.claude import claude_aliases
+from sidecar.models.customize import Custom, resolve_aliases, unused_overrides, with_overrides
 from sidecar.models.prices import Prices, Promo, Rates
 from sidecar.models.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
+from sidecar.resolver import Remembering
 from sidecar.settings import Settings
 
 HEADER = """\
@@ -25,6 +28,7 @@ HEADER = """\
 # replaces this file. Settings and overrides: docs/reference.md.
 """
 
+MODEL_LIST = "model_list:\n"
 Entry = dict[str, Any]
 NO_CUSTOMIZATION = Custom()
 _LITELLM_PATHS = {
@@ -33,7 +37,7 @@ _LITELLM_PATHS = {
     MESSAGES: "/v1/messages",
     EMBEDDINGS: "/v1/embeddings",
 }
-_EFFORTS = ("none", "minimal", "low", "xhigh", "max")
+_EFFORTS = {effort: f"supports_{effort}_reasoning_effort" for effort in ("none", "minimal", "low", "xhigh", "max")}
 
 
 def build_entries(
@@ -42,13 +46,16 @@ def build_entries(
     """The entries for ``models`` under all their names, overrides merged in, and notes to log."""
     names = [(name, _key(model, name), model) for model in models for name in model_names(model, settings)]
     by_id = {model.id: model for model in models}
-    aliases, notes = resolve_aliases(custom.aliases, models, [name for name, _, _ in names])
+    taken = [name for name, _, _ in names]
+    aliases, notes = resolve_aliases(custom.aliases, models, taken)
+    if settings.claude_names:
+        aliases = {**claude_aliases(models, taken), **aliases}
     names += [(alias, f"{MANAGED_PREFIX}{target}@alias:{alias}", by_id[target]) for alias, target in aliases.items()]
     found = [
         with_overrides(_entry(name, key, model, settings), model.id, custom.overrides)
         for name, key, model in sorted(names, key=lambda item: item[1])
     ]
-    return found, notes
+    return found, notes + unused_overrides(custom.overrides, models)
 
 
 def model_names(model: Model, settings: Settings) -> list[str]:
@@ -109,7 +116,7 @@ def model_info(model: Model, settings: Settings) -> dict[str, Any]:
         "litellm_provider": PROVIDER.rstrip("/"),
         "mode": mode(model),
         "supported_endpoints": [_LITELLM_PATHS[item] for item in reachable_endpoints(model)],
-        **_limits(model),
+        **_limits(model, settings),
         **_capabilities(model),
         **_costs(model.prices, settings.prices),
         "display_name": model.name,
@@ -131,11 +138,15 @@ def mode(model: Model) -> str:
     return "responses" if RESPONSES in reachable and CHAT not in reachable else "chat"
 
 
-def _limits(model: Model) -> dict[str, int | None]:
+def _limits(model: Model, settings: Settings) -> dict[str, int | None]:
+    """Without COPILOT_LONG_CONTEXT, a prompt ends where the cheaper prices do."""
     limits = model.limits
     prompt = limits.prompt
     if prompt is None and limits.window is not None and limits.output is not None and limits.window > limits.output:
         prompt = limits.window - limits.output
+    boundary = None if settings.long_context or model.prices is None else model.prices.boundary
+    if boundary is not None:
+        prompt = boundary if prompt is None else min(prompt, boundary)
     if model.type == "embeddings":
         prompt = prompt or limits.window
         return {"max_tokens": prompt, "max_input_tokens": prompt}
@@ -165,7 +176,7 @@ def _capabilities(model: Model) -> dict[str, Any]:
         )
         if supports.efforts:
             flags["reasoning_effort_levels"] = list(supports.efforts)
-            flags |= {f"supports_{effort}_reasoning_effort": effort in supports.efforts for effort in _EFFORTS}
+            flags |= {key: effort in supports.efforts for effort, key in _EFFORTS.items()}
     if model.prices is not None:
         flags["supports_prompt_caching"] = model.prices.default.cache_read is not None
     return flags
@@ -198,7 +209,7 @@ def _rate_keys(rates: Rates, above: str = "") -> dict[str, Decimal]:
         "cache_creation_input_token_cost": rates.cache_write,
         "cache_creation_input_token_cost_above_1hr": rates.cache_write,
     }
-    return {key + above: value for key, value in keys.items() if value is not None}
+    return {sys.intern(key + above): value for key, value in keys.items() if value is not None}
 
 
 def _promo(promo: Promo | None) -> dict[str, Any]:
@@ -211,8 +222,8 @@ def _promo(promo: Promo | None) -> dict[str, Any]:
     }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Block style, no aliases, decimals in fixed point."""
+class _Dumper(Remembering, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Block style, no aliases, decimals in fixed point; libyaml, where PyYAML has it, writes the same bytes."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -220,7 +231,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _decimal(dumper: _Dumper, value: Decimal) -> yaml.ScalarNode:
     text = f"{value.normalize():f}"
-    return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else text + ".0")
+    node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else text + ".0")
+    return node
 
 
 _Dumper.add_representer(Decimal, _decimal)
@@ -228,12 +240,16 @@ _Dumper.add_representer(Decimal, _decimal)
 
 def dump_entries(items: Sequence[Mapping[str, Any]]) -> str:
     """YAML of a block sequence at indent 0, ASCII only; equal entries give equal text."""
-    if not items:
-        return ""
-    return str(yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=False))
+    return b"".join(_dumped(items)).decode("ascii")
+
+
+def _dumped(items: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    # One by one: PyYAML's nodes take twenty times the memory of the text.
+    options: dict[str, Any] = {"Dumper": _Dumper, "sort_keys": False, "width": 10_000, "allow_unicode": False}
+    return (yaml.dump([item], encoding="ascii", **options) for item in items)
 
 
 def models_file_bytes(items: Sequence[Mapping[str, Any]]) -> bytes:
     """The models file: the header and ``{model_list: [...]}``."""
-    body = "model_list:\n" + dump_entries(items) if items else "model_list: []\n"
-    return (HEADER + body).encode("ascii")
+    head = HEADER + (MODEL_LIST if items else "model_list: []\n")
+    return b"".join((head.encode("ascii"), *_dumped(items)))

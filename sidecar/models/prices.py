@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from functools import lru_cache
 
 USD_PER_CREDIT = Decimal("0.01")
 NANO = Decimal("1e-9")
@@ -125,6 +126,7 @@ def _rates(tier: Mapping[str, object], unit: Decimal, batch: Decimal) -> Rates:
     )
 
 
+@lru_cache(256)  # many models cost the same
 def _per_token(price: Decimal, unit: Decimal, batch: Decimal) -> Decimal | None:
     """price × unit / batch to 17 significant digits (all that a float can hold); None if implausible."""
     with localcontext(Context(prec=17, rounding=ROUND_HALF_EVEN)):

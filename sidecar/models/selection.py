@@ -6,12 +6,12 @@ decide. The user's own filters may; that is reported as a usage error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from sidecar.errors import BadAnswer, UsageError
-from sidecar.models.catalog import Model, Omitted
+from sidecar.models.catalog import CATALOG_HINT, Model, Omitted
 from sidecar.settings import Settings
 from sidecar.text import printable
 
@@ -42,8 +42,13 @@ def reachable_endpoints(model: Model) -> tuple[str, ...]:
     return reachable if model.endpoints is None else tuple(item for item in reachable if item in model.endpoints)
 
 
-def select_models(models: Sequence[Model], invalid: Iterable[Omitted], settings: Settings) -> Selection:
+def select_models(
+    models: Sequence[Model], invalid: Iterable[Omitted], settings: Settings, kept: Collection[str] = ()
+) -> Selection:
     """Apply the filters of ``settings``.
+
+    ``kept`` are the ids of models as an earlier catalog had them: they stay in the picker or out of it as they were,
+    and whether the plan has a picker is for the others to say.
 
     Raises BadAnswer when none of the catalog's models can be called, UsageError when the user's own filters
     exclude them all.
@@ -51,7 +56,7 @@ def select_models(models: Sequence[Model], invalid: Iterable[Omitted], settings:
     reasons = {model.id: _unusable(model) for model in models}
     usable = [model for model in models if reasons[model.id] is None]
     if not usable:
-        raise BadAnswer("the catalog contains no models that LiteLLM can call with this account")
+        raise BadAnswer("the catalog contains no models that LiteLLM can call with this account", hint=CATALOG_HINT)
     notes = []
     for model in usable:
         reasons[model.id] = _unwanted(model, settings)
@@ -63,10 +68,10 @@ def select_models(models: Sequence[Model], invalid: Iterable[Omitted], settings:
             hint="Widen COPILOT_MODELS_INCLUDE, COPILOT_MODELS_EXCLUDE or the other filters.",
         )
     if settings.picker_only:
-        picked = [model for model in wanted if model.picker or model.type == "embeddings"]
-        if any(model.picker for model in picked):
+        picked = [model for model in wanted if model.picker or model.type == "embeddings" or model.id in kept]
+        if any(model.picker and model.id not in kept for model in picked):
             for model in wanted:
-                if not (model.picker or model.type == "embeddings"):
+                if not (model.picker or model.type == "embeddings" or model.id in kept):
                     reasons[model.id] = "not in Copilot's model picker (COPILOT_PICKER_ONLY)"
             wanted = picked
         elif not any(model.picker for model in models):

@@ -6,13 +6,19 @@ skipped. ``docs/troubleshooting.md`` lists the same fixes.
 
 from __future__ import annotations
 
+import json
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TextIO
 
+from sidecar import __version__
+from sidecar.colours import painter
+from sidecar.commands import as_called
 from sidecar.config.file import sync_config
+from sidecar.config.recognize import load
 from sidecar.errors import (
     AccessRefused,
     LoginNeeded,
@@ -21,12 +27,13 @@ from sidecar.errors import (
     UntrustedHost,
     UpstreamError,
     UsageError,
+    for_once,
 )
-from sidecar.files import read_file, resolve_symlinks
+from sidecar.files import read_file, read_named, resolve_symlinks
 from sidecar.github.access_token import find_access_token
 from sidecar.github.api import CopilotToken, exchange_token, read_catalog
 from sidecar.http_client import retrying
-from sidecar.litellm_hot_reload.exchange import TOKEN_KINDS, token_prefix
+from sidecar.litellm_hot_reload.exchange import TOKEN_KINDS, USELESS, token_prefix
 from sidecar.litellm_proxy.probe import check_alive, check_hook, check_in_sync
 from sidecar.models.catalog import catalog_items
 from sidecar.service.sync import entries_for
@@ -35,8 +42,9 @@ from sidecar.targets.models_file import entries_in
 from sidecar.text import printable
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
+_SORTS = {PASS: "good", FAIL: "bad", SKIP: "aside"}
 
-_UNSUPPORTED_PREFIXES = ("ghp_", "github_pat_", "ghs_", "ghr_")
+_UNSUPPORTED_PREFIXES = (*USELESS, "github_pat_", "ghs_")
 
 
 @dataclass(frozen=True)
@@ -50,15 +58,25 @@ class Check:
     code: int = 0
 
 
-def diagnose(settings: Settings, stop: threading.Event, out: TextIO = sys.stdout) -> int:
+def diagnose(settings: Settings, stop: threading.Event, out: TextIO | None = None) -> int:
     """Print a line per check, plus the fix for each failure; returns the first failure's exit code."""
-    code = 0
+    code, paint = 0, painter(out or sys.stdout, settings)
     for check in checks(settings, stop):
-        print(f"{check.result}  {check.name:<13} {printable(check.text, 600)}", file=out, flush=True)
+        shown = paint(check.result, _SORTS[check.result])
+        print(f"{shown}  {check.name:<13} {printable(check.text, 600)}", file=out, flush=True)
         if check.fix:
-            print(f"      fix: {check.fix}", file=out, flush=True)
+            print(f"      fix: {as_called(printable(check.fix, 600))}", file=out, flush=True)
         code = code or check.code
     return code
+
+
+def document(settings: Settings, stop: threading.Event) -> tuple[str, int]:
+    """All checks as JSON, for a program or a report of an issue, and the first failure's exit code."""
+    found = [asdict(check) for check in checks(settings, stop)]
+    for check in found:
+        check |= {"text": printable(check["text"], 600), "fix": as_called(printable(check["fix"], 600))}
+    runs_on = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    return json.dumps({**runs_on, "checks": found}, indent=2), next((it["code"] for it in found if it["code"]), 0)
 
 
 def checks(settings: Settings, stop: threading.Event) -> Iterator[Check]:
@@ -76,7 +94,7 @@ def _attempt(name: str, check: Callable[[], str]) -> Check:
 
 
 def _failed(name: str, error: SidecarError) -> Check:
-    return Check(name, FAIL, str(error), error.hint, error.exit_code)
+    return Check(name, FAIL, for_once(error), error.hint, error.exit_code)
 
 
 def _skipped(names: str) -> Iterator[Check]:
@@ -95,7 +113,10 @@ def _github(settings: Settings, stop: threading.Event) -> Iterator[Check]:
     prefix = token_prefix(token.value.reveal())
     kind = TOKEN_KINDS.get(prefix, "unknown prefix; the exchange shows whether Copilot accepts it")
     if prefix in _UNSUPPORTED_PREFIXES:
-        yield _failed("kind", LoginNeeded(f"{prefix}… is {kind}, which Copilot does not accept"))
+        yield _failed("kind", LoginNeeded(f"{prefix}… is {kind}, which Copilot does not accept", hint=token.cure))
+        if prefix in USELESS:
+            yield from _skipped("GitHub,exchange,subscription,plan host,catalog,models")
+            return
     else:
         yield Check("kind", PASS, kind)
     try:
@@ -149,11 +170,12 @@ def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) ->
 def _file(settings: Settings) -> str:
     """Check the file that LiteLLM reads: the config or the models file. Raises SidecarError if it is invalid."""
     file = settings.config_file or settings.models_file
-    data = read_file(resolve_symlinks(file))
+    data = read_named(resolve_symlinks(file))
     if data is None:
         raise UsageError(f"{file} does not exist", hint="Run `sync`, or correct CONFIG_FILE or COPILOT_MODELS_FILE.")
     # Parses it like a sync, and rejects what LiteLLM would not understand.
-    sync_config(file, [], dry_run=True)
+    sync_config(file, [], dry_run=True, models_file=None if settings.config_file is None else settings.models_file)
+    load(data)
     entries = entries_in(data)
     if not entries:
         raise UsageError(

@@ -1,6 +1,6 @@
 """A user's config as the target of a sync: only its managed entries are ours.
 
-The editing is done by ``sidecar.config``. The record of absences is kept next to the config.
+The editing is done by ``sidecar.config``. The record of absences and the history of changes are kept next to it.
 """
 
 from __future__ import annotations
@@ -11,46 +11,61 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sidecar.config.file import Outcome, config_diff, sync_config
+from sidecar.config.file import Outcome, config_diff, rewrite_file, sync_config
 from sidecar.errors import StorageError, UsageError
-from sidecar.files import read_snapshot, replace_file, replace_unchanged, resolve_symlinks, storage_errors
-from sidecar.models.absences import absences_file
+from sidecar.files import resolve_symlinks
 from sidecar.settings import Settings
 from sidecar.targets.base import Make, Synced
-from sidecar.targets.models_file import read_ours
+from sidecar.targets.history import config_history, write_history
+from sidecar.targets.record import read_record, write_record
 from sidecar.text import printable
 from sidecar.user_command import run_user_command
 
 log = logging.getLogger(__name__)
 
 
-class ConfigTarget:
-    """The config at ``path``; a ``dry_run`` writes nothing."""
+_CLONE = Path(__file__).resolve().parents[2]
 
-    def __init__(self, settings: Settings, path: Path, *, adopt: bool = False, dry_run: bool = False) -> None:
-        self.path, self.name = resolve_symlinks(path), str(path)
-        self.backups, self.validate = settings.config_backups, settings.validate
-        self.adopt, self.dry_run = adopt, dry_run
+
+class ConfigTarget:
+    """The config at ``path``; a ``dry_run`` writes nothing. Raises UsageError for the one that is shipped."""
+
+    def __init__(
+        self, settings: Settings, path: Path, *, adopt: bool = False, create: bool = False, dry_run: bool = False
+    ) -> None:
+        self.path, self.name, self.settings = resolve_symlinks(path), str(path), settings
+        self.adopt, self.create, self.dry_run = adopt, create, dry_run
+        if self.path == _CLONE / "config.yaml" and (_CLONE / "pyproject.toml").exists():
+            raise UsageError(
+                f"{self.path} is not edited in place: it comes with the clone, for compose and the models file",
+                hint="Name a config of your own with --config or CONFIG_FILE, or run this in its directory.",
+            )
 
     def update(self, make: Make, stop: threading.Event) -> Synced:
         """As in ``Target``."""
-        record = absences_file(self.path)
-        stored = read_ours(record)
-        built = make(stored)
-        outcome = sync_config(self.path, built.entries, backups=self.backups, adopt=self.adopt, dry_run=self.dry_run)
-        for name in outcome.update.skipped:
-            log.info("%s stays as %s has it; the catalog's entry is skipped", printable(name), self.name)
-        if not self.dry_run:
-            if outcome.changed and self.validate:
-                _validate(outcome, self.validate, stop)
-            if built.absences != stored:
-                replace_file(record, built.absences, mode=0o644)
-        return Synced(
-            self.name,
-            built,
-            outcome.update.change if outcome.changed else None,
-            config_diff(outcome) if self.dry_run else "",
+        built = make(read_record(self.path))
+        outcome = sync_config(
+            self.path,
+            built.entries,
+            backups=self.settings.config_backups,
+            adopt=self.adopt,
+            create=self.create,
+            dry_run=self.dry_run,
+            models_file=self.settings.models_file,
         )
+        created, skipped = outcome.before is None, outcome.update.skipped
+        for name in skipped:
+            extra = {"event": "entry.skipped"}
+            log.info("%s stays as %s has it; the catalog's entry is skipped", printable(name), self.name, extra=extra)
+        change = outcome.update.change if outcome.changed else None
+        if self.dry_run:
+            return Synced(self.name, built, change, config_diff(outcome), created=created, skipped=skipped)
+        if outcome.changed and self.settings.validate:
+            _validate(outcome, self.settings.validate, stop)
+        events = built.all_events(change)
+        write_history(config_history(self.path), events)
+        write_record(self.path, built.absences)
+        return Synced(self.name, built, change, events=events, created=created, skipped=skipped)
 
 
 def _validate(outcome: Outcome, command: str, stop: threading.Event) -> None:
@@ -69,18 +84,18 @@ def _validate(outcome: Outcome, command: str, stop: threading.Event) -> None:
 
 
 def _undo(outcome: Outcome) -> None:
-    now = read_snapshot(outcome.path)
-    if now is not None and now.data == outcome.update.text:
-        if outcome.before is None:
-            with storage_errors(outcome.path, "removed"):
-                os.unlink(outcome.path)
-            return
-        if replace_unchanged(outcome.path, outcome.before, now):
-            # It duplicates the restored config; rejected syncs must not push out older backups.
-            with suppress(OSError):
-                os.unlink(outcome.backup or "")
-            return
-    raise StorageError(
-        f"{outcome.path} was rejected by the validation command, but has been changed by something else meanwhile",
-        hint=f"It was left alone. The previous version: {outcome.backup or 'no backup was made'}.",
-    )
+    text = outcome.update.text
+
+    def old(now: bytes | None) -> bytes | None:
+        if now != text:
+            raise StorageError(
+                f"{outcome.path} was rejected by the validation command, but has been changed by something else "
+                "meanwhile",
+                hint=f"It was left alone. The previous version: {outcome.backup or 'no backup was made'}.",
+            )
+        return outcome.before
+
+    rewrite_file(outcome.path, old, backups=False, ours=text)
+    # It duplicates the restored config; rejected syncs must not push out older backups.
+    with suppress(OSError):
+        os.unlink(outcome.backup or "")

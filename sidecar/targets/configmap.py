@@ -1,4 +1,5 @@
-"""A ConfigMap as the target of a sync: one key is the models file, another the compressed record of absences.
+"""A ConfigMap as the target of a sync: one key is the models file, others, compressed, the record of absences and the
+history of changes. Where the object has no room for the history, it goes without.
 
 Nothing is sent if nothing has changed. A patch carries the ``resourceVersion`` that was read, so that the
 slower of two writers gets a conflict and starts over from what the other one wrote. Needs only ``get`` and
@@ -20,7 +21,7 @@ from sidecar.errors import Conflict, Forbidden, StorageError, UpstreamError, Usa
 from sidecar.files import MAX_SIZE
 from sidecar.http_client import is_transient, retrying
 from sidecar.models.changes import compare
-from sidecar.models.entries import models_file_bytes
+from sidecar.models.history import with_events
 from sidecar.settings import Settings
 from sidecar.targets.base import Make, Synced
 from sidecar.targets.kubernetes import KubernetesApi
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KEY = "copilot_models.yaml"
 ABSENCES_KEY = "copilot_models.memory.json.gz"
+HISTORY_KEY = "changes.jsonl.gz"
+MAX_HISTORY = 500, 128 * 1024
+"""Lines and bytes of the history before it is compressed: every node with a LiteLLM gets a copy of the object."""
 MAX_BYTES = 1024 * 1024
 """Maximum total size of a ConfigMap's values in bytes; the API server rejects more."""
 RETRY_DEADLINE = 60.0
@@ -71,22 +75,30 @@ class _Update:
         data, binary = found.get("data") or {}, found.get("binaryData") or {}
         old, stored = data.get(KEY, ""), _unpack(binary.get(ABSENCES_KEY))
         if self._unanswered is not None and self._unanswered[:2] == (data.get(KEY), binary.get(ABSENCES_KEY)):
-            log.info("the patch without a response was applied")
+            log.info("the patch without a response was applied", extra={"event": "configmap.patched"})
             return self._unanswered[2]
         built = self.make(stored)
-        text = models_file_bytes(built.entries)
+        text = built.models_file
         entries = verify_models_file(text, built.entries)
         patch: dict[str, Any] = {}
         if text.decode("ascii") != old:
             patch["data"] = {KEY: text.decode("ascii")}
-        if built.absences != stored:
-            packed = base64.b64encode(gzip.compress(built.absences, mtime=0)).decode("ascii")
-            patch["binaryData"] = {ABSENCES_KEY: packed}
         change = compare(entries_in(old.encode("utf-8", "replace")), entries) if "data" in patch else None
-        synced = Synced(self.name, built, change)
-        if not patch:
+        events = built.all_events(change)
+        ours: dict[str, str | None] = {} if built.absences == stored else {ABSENCES_KEY: _pack(built.absences)}
+        if events:
+            recorded = _unpack(binary.get(HISTORY_KEY), MAX_HISTORY[1] + 1) or b""
+            ours[HISTORY_KEY] = _pack(with_events(recorded, events, *MAX_HISTORY))
+        synced = Synced(self.name, built, change, events=events)
+        if not patch and not ours:
             return synced
-        data, binary = {**data, **patch.get("data", {})}, {**binary, **patch.get("binaryData", {})}
+        data, binary = {**data, **patch.get("data", {})}, {**binary, **ours}
+        if _size(data, binary) > MAX_BYTES and HISTORY_KEY in binary:
+            extra = {"event": "history.omitted"}
+            log.warning("%s has no room for the history of changes, which is left out", self.name, extra=extra)
+            ours[HISTORY_KEY] = None
+            del binary[HISTORY_KEY]
+        patch |= {"binaryData": ours} if ours else {}
         self._check_size(data, binary)
         self._unanswered = data.get(KEY), binary.get(ABSENCES_KEY), synced
         patch["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
@@ -105,8 +117,7 @@ class _Update:
         return is_transient(error, MAX_WAIT) or (isinstance(error, Forbidden) and self._was_unavailable)
 
     def _check_size(self, data: Mapping[str, str], binary: Mapping[str, str]) -> None:
-        size = sum(len(value.encode("utf-8", "replace")) for value in data.values())
-        size += sum(len(value) * 3 // 4 for value in binary.values())  # as base64
+        size = _size(data, binary)
         if size > MAX_BYTES:
             raise StorageError(
                 f"{self.name} would contain {size} bytes, but a ConfigMap is limited to {MAX_BYTES}; it is unchanged",
@@ -115,25 +126,34 @@ class _Update:
             )
 
 
-def configmap_target(settings: Settings) -> ConfigMapTarget | None:
-    """The ConfigMap that the settings name; None if they name none. Raises UsageError, StorageError."""
-    if settings.configmap is None:
-        return None
+def configmap_target(name: str, settings: Settings) -> ConfigMapTarget:
+    """The ConfigMap of that name. Raises UsageError, StorageError."""
     if not settings.kubernetes_host:
         raise UsageError(
             "COPILOT_CONFIGMAP is set, but KUBERNETES_SERVICE_HOST is not: this is not a pod",
             hint="Unset COPILOT_CONFIGMAP outside Kubernetes; `sync` then writes COPILOT_MODELS_FILE.",
         )
-    return ConfigMapTarget(settings.configmap, settings.kubernetes_host, settings.kubernetes_port)
+    return ConfigMapTarget(name, settings.kubernetes_host, settings.kubernetes_port)
 
 
-def _unpack(text: str | None) -> bytes | None:
-    """The stored record of absences: None if there is none, empty if it is damaged (the sync then logs that)."""
+def _size(data: Mapping[str, str], binary: Mapping[str, str]) -> int:
+    """Of a ConfigMap's values, in bytes; those of ``binary`` are in base64."""
+    return sum(len(value.encode("utf-8", "replace")) for value in data.values()) + sum(
+        len(value) * 3 // 4 for value in binary.values()
+    )
+
+
+def _pack(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")
+
+
+def _unpack(text: str | None, limit: int = MAX_SIZE) -> bytes | None:
+    """What is stored compressed: None if there is nothing, empty if it is damaged or larger than ``limit`` bytes."""
     if text is None:
         return None
     try:
         unzip = zlib.decompressobj(wbits=31)
-        content = unzip.decompress(base64.b64decode(text), MAX_SIZE)
+        content = unzip.decompress(base64.b64decode(text), limit)
         return content if unzip.eof else b""
     except (ValueError, zlib.error):
         return b""

@@ -18,6 +18,8 @@ from sidecar.secret import Secret
 
 MAX_BYTES = 65_536
 """Larger than any file of a service account."""
+MAX_ANSWER = 4 * 1024 * 1024
+"""Four times what the values of a ConfigMap may be in all: for what JSON escapes in them, and for its metadata."""
 _HINT = "What is published is kept. Check the API server, and the network policy between it and this pod."
 
 
@@ -38,7 +40,7 @@ class KubernetesApi:
         return self._call("PATCH", path, name, patch)
 
     def _call(self, method: str, path: str, name: str, patch: Mapping[str, Any] | None) -> dict[str, Any]:
-        token = Secret(_read(self.account / "token"))
+        token = Secret(_read(self.account / "token"), passing=True)
         query = "" if patch is None else "?fieldManager=copilot-model-sync"
         try:
             answer = send(
@@ -49,9 +51,10 @@ class KubernetesApi:
                 body=patch,
                 ca_file=str(self.account / "ca.crt"),
                 no_proxy=True,
+                max_bytes=MAX_ANSWER,
             )
         except Unreachable as error:
-            raise Unreachable(f"the API server: {error}", hint=_HINT) from None
+            raise type(error)(f"the API server: {error}", hint=_HINT) from None
         except BadAnswer as error:  # a redirect, or larger than any object can be
             raise StorageError(f"the API server: {error}", hint=_HINT) from None
         _check(method.lower(), name, answer)

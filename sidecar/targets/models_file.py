@@ -1,26 +1,44 @@
 """The models file as the target of a sync: verified, replaced atomically, untouched if nothing has changed.
 
-The record of absences is kept in a file next to it.
+The record of absences and the history of changes are kept in files next to it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar.config.diff import unified
-from sidecar.config.locate import locate
-from sidecar.config.yamltext import parse, to_python
-from sidecar.errors import SidecarError, StorageError, UsageError
-from sidecar.files import read_file, replace_file
+import yaml
+from yaml.composer import Composer
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
+
+from sidecar.config.yamltext import LOADERS, NULL, to_python
+from sidecar.errors import SidecarError, StorageError
+from sidecar.files import replace_file
 from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, MAX_FILE_SIZE, entry_problem
 from sidecar.litellm_hot_reload.managed import id_of, is_managed
+from sidecar.locks import update_lock
 from sidecar.models.absences import absences_file
 from sidecar.models.changes import Change, compare, is_same
-from sidecar.models.entries import models_file_bytes
+from sidecar.models.entries import HEADER, MODEL_LIST, models_file_bytes
 from sidecar.targets.base import Make, Synced
+from sidecar.targets.history import models_history, write_history
+from sidecar.targets.record import read_ours, read_record, write_record
+
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+    _PARSER: tuple[Any, ...] = (CParser,)
+except ImportError:
+    _PARSER = (Reader, Scanner, Parser)
+
+
+_ENTRY = b"\n- "
 
 
 class ModelsFileTarget:
@@ -31,27 +49,33 @@ class ModelsFileTarget:
 
     def update(self, make: Make, stop: threading.Event) -> Synced:
         """As in ``Target``."""
-        record = absences_file(self.path)
-        stored = read_ours(record)
-        built = make(stored)
         if self.dry_run:
-            old, new = read_ours(self.path), models_file_bytes(built.entries)
+            from sidecar.config.diff import unified
+
+            built = make(read_record(self.path))
+            old, new = read_ours(self.path), built.models_file
             diff = unified(old or b"", new, "/dev/null" if old is None else self.name, self.name)
             change = None if old == new else compare(entries_in(old), entries_in(new))
-            return Synced(self.name, built, change, diff)
-        change = publish_models(self.path, built.entries)
-        if built.absences != stored:
-            replace_file(record, built.absences, mode=0o644)
-        return Synced(self.name, built, change)
+            return Synced(self.name, built, change, diff, created=old is None)
+        history = models_history(self.path)
+        with update_lock(self.path, absences_file(self.path), history):
+            built, created = make(read_record(self.path)), not self.path.exists()
+            change = publish_models(self.path, built.entries, built.models_file)
+            events = built.all_events(change)
+            write_history(history, events)
+            write_record(self.path, built.absences)
+        return Synced(self.name, built, change, events=events, created=created)
 
 
-def publish_models(path: Path, items: Sequence[Mapping[str, Any]]) -> Change | None:
-    """Make ``path`` the models file of ``items``; None if it already was. Raises StorageError."""
-    data = models_file_bytes(items)
-    entries = verify_models_file(data, items)
-    old = read_ours(path)
+def publish_models(path: Path, items: Sequence[Mapping[str, Any]], data: bytes | None = None) -> Change | None:
+    """Make ``path`` the models file of ``items``: ``data``, if that was made already. None if it already was.
+
+    Raises StorageError.
+    """
+    data, old = models_file_bytes(items) if data is None else data, read_ours(path)
     if old == data:
         return None
+    entries = verify_models_file(data, items)
     replace_file(path, data, mode=0o644)
     return compare(entries_in(old), entries)
 
@@ -67,7 +91,7 @@ def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> dict[
             f"than {MAX_ENTRIES} in {MAX_FILE_SIZE}; nothing was published",
             hint="Select fewer models (COPILOT_MODELS_INCLUDE), or names (COPILOT_MODEL_NAMES).",
         )
-    entries = entries_in(data)
+    entries = entries_in(data, _one_by_one if items else _listed)
     if list(entries) != [id_of(item) for item in items] or not is_same(list(entries.values()), items):
         raise SidecarError("the generated models file does not parse to what was intended; nothing was published")
     problem = next(filter(None, map(entry_problem, entries.values())), None)
@@ -76,21 +100,74 @@ def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> dict[
     return entries
 
 
-def entries_in(data: bytes | None) -> dict[str, Any]:
+def entries_in(data: bytes | None, read: Callable[[bytes], Iterator[Any]] | None = None) -> dict[str, Any]:
     """The managed entries by id, of a models file or any config; empty for a missing or invalid file.
 
     An entry with a YAML alias is not ours: a few lines of them expand to gigabytes.
     """
     try:
-        entries = [to_python(node) for node, _ in locate(parse(data or b"")).plain]
+        return {id_of(item): item for item in (read or _listed)(data or b"") if is_managed(item)}
     except Exception:  # PyYAML raises nearly anything for a damaged file, which this sync must replace
         return {}
-    return {id_of(item): item for item in entries if is_managed(item)}
 
 
-def read_ours(path: Path) -> bytes | None:
-    """The bytes of a file that only we write; empty for anything that cannot be ours, which a sync replaces."""
-    try:
-        return read_file(path)
-    except UsageError:
-        return b""
+class _Composer(Composer, *_PARSER, Resolver):  # type: ignore[misc]
+    """Composes one node after another; ``aliased`` if there was an alias in it."""
+
+    def __init__(self, data: bytes) -> None:
+        _PARSER[0].__init__(self, data)
+        for part in (*_PARSER[1:], Composer, Resolver):
+            part.__init__(self)
+        self.aliased = False
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if not self.check_event(yaml.AliasEvent):
+            return super().compose_node(parent, index)
+        self.get_event()
+        self.aliased = True
+        return yaml.ScalarNode(NULL, "")
+
+
+def _listed(data: bytes) -> Iterator[Any]:
+    """The entries of a ``model_list``, but those with an alias. May raise any exception.
+
+    One after another: the nodes of all would take twenty times the memory of the text.
+    """
+    loader = _Composer(data)
+    if not _begins(loader, yaml.StreamStartEvent, yaml.DocumentStartEvent, yaml.MappingStartEvent):
+        return
+    while not loader.check_event(yaml.MappingEndEvent):
+        key = loader.compose_node(None, None)
+        if key.value != "model_list" or not loader.check_event(yaml.SequenceStartEvent):
+            loader.compose_node(None, None)
+            continue
+        loader.get_event()
+        while not loader.check_event(yaml.SequenceEndEvent):
+            loader.aliased = False
+            node = loader.compose_node(None, None)
+            if not loader.aliased:
+                yield to_python(node)
+        loader.get_event()
+    if not _begins(loader, yaml.MappingEndEvent, yaml.DocumentEndEvent, yaml.StreamEndEvent):
+        raise ValueError("it is more than one document")
+
+
+def _one_by_one(data: bytes) -> Iterator[Any]:
+    """The entries of a models file as it is written here, each parsed by itself, which is twice as fast: what are lists
+    at the same indent is one list when they follow each other. May raise any exception.
+    """
+    begin = (HEADER + MODEL_LIST).encode()
+    if not data.startswith(begin + _ENTRY[1:]):
+        raise ValueError("it is not as it is written here")
+    start = len(begin) - 1
+    while start < len(data):
+        end = data.find(_ENTRY, start + 1)
+        end = len(data) if end < 0 else end
+        (entry,) = to_python(yaml.compose(data[start:end], Loader=LOADERS[0]))  # type: ignore[arg-type]
+        yield entry
+        start = end
+
+
+def _begins(loader: _Composer, *kinds: type[yaml.Event]) -> bool:
+    """Whether the next events are of these kinds; takes them."""
+    return all(isinstance(loader.get_event(), kind) for kind in kinds)

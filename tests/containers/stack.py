@@ -89,17 +89,20 @@ def docker(*words: str, seconds: float = 60) -> str:
 
 
 class Stack:
-    """One project. ``token`` is an access token that the stand-in knows from its start; ``clone`` has the files.
+    """One project. ``token`` is an access token that the stand-in knows from its start; ``clone`` has the files;
+    ``probe`` is how often the sidecar's health is checked, if not as in the image.
 
     ``GITHUB_COPILOT_AUTH`` and the other variables of the compose file are given as keyword arguments.
     """
 
-    def __init__(self, home: Path, *, token: str | None = None, clone: Path = ROOT, **variables: str) -> None:
-        self.home, self.token, self.clone = home, token, clone
+    def __init__(
+        self, home: Path, *, token: str | None = None, clone: Path = ROOT, probe: str = "", **variables: str
+    ) -> None:
+        self.home, self.token, self.clone, self.probe = home, token, clone, probe
         self.project = f"copilot-test-{secrets.token_hex(4)}"
         self.port = int(variables.get("LITELLM_PORT") or free_port())
         self.control_port, self.health_port = free_port(), free_port()
-        self.variables = {"LITELLM_PORT": str(self.port), **variables}
+        self.variables = {"LITELLM_PORT": str(self.port), "COPILOT_STATUS_PORT": str(self.health_port), **variables}
         self._made_key = ""
         self.control = Control(f"http://127.0.0.1:{self.control_port}")
         self.url = f"http://127.0.0.1:{self.port}"
@@ -126,9 +129,10 @@ class Stack:
         if self.token:
             program = ["python3", "-m", "tests.fakes.github", "--host", "0.0.0.0", "--port", "8000"]
             github["command"] = [*program, "--access-token", self.token]
+        health = {"healthcheck": {"interval": self.probe, "start_period": self.probe}} if self.probe else {}
         services = {
             "github": github,
-            "copilot-sync": {"ports": [f"127.0.0.1:{self.health_port}:8080"]},
+            "copilot-sync": health,
             "litellm": {"environment": {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}},
             "shell": {
                 "profiles": ["shell"],
@@ -252,8 +256,10 @@ class Stack:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name in CONFINED}
 
     def listing(self, service: str, path: str = "/shared") -> dict[str, str]:
-        """The files below a directory: name → inode, owner, mode, size and time of the last change."""
-        script = 'cd "$1"; find . -type f -exec stat -c "%n %i %u:%g %a %s %y" {} +'
+        """The files below a directory but locks: name → inode, owner, mode, size and time of the last change."""
+        script = (
+            'cd "$1"; find . -type f ! -name ".*.lock" ! -name ".*.leader" -exec stat -c "%n %i %u:%g %a %s %y" {} +'
+        )
         lines = self.exec(service, "sh", "-euc", script, "sh", path).splitlines()
         return {name.removeprefix("./"): about for name, _, about in (line.partition(" ") for line in lines)}
 
@@ -262,7 +268,9 @@ class Stack:
     def write_token(self, uid: int, *, directory: str = "") -> None:
         """Put ``token`` into the token directory, 0600 and owned by ``uid``; ``directory`` is a script to run there."""
         assert self.token is not None
-        script = f"cd /github_auth; umask 077; printf %s {self.token} > access-token; chown {uid}:{uid} access-token"
+        script = (
+            f"cd /github_auth; umask 077; printf %s {self.token} > new; chown {uid}:{uid} new; mv -f new access-token"
+        )
         with canary.may_see("a", "the test puts it there"):
             self.shell(f"{script}; {directory or 'true'}")
 

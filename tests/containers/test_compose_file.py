@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.settings import Settings
 from tests.containers.stack import OURS, command, environment
 from tests.support.paths import ROOT
 
@@ -115,12 +116,18 @@ def test_the_services_are_checked(services: dict[str, Any]) -> None:
     assert services["login"]["healthcheck"] == {"disable": True}
 
 
-def test_the_port_is_for_this_machine_alone(services: dict[str, Any]) -> None:
-    """One port, on 127.0.0.1."""
+def test_the_ports_are_for_this_machine_alone(services: dict[str, Any]) -> None:
+    """LiteLLM's and the status page's, on 127.0.0.1."""
     ports = {
         name: [(p["host_ip"], p["published"]) for p in service.get("ports", ())] for name, service in services.items()
     }
-    assert ports == {"login": [], "copilot-sync": [], "litellm": [("127.0.0.1", "4000")]}
+    assert ports == {"login": [], "copilot-sync": [("127.0.0.1", "8080")], "litellm": [("127.0.0.1", "4000")]}
+
+
+def test_litellm_reports_to_the_sidecar(services: dict[str, Any]) -> None:
+    """At its name in Compose's network, on the port that it answers on where nothing else is set."""
+    assert services["litellm"]["environment"]["COPILOT_SYNC_URL"] == f"http://copilot-sync:{Settings().health_port}"
+    assert "COPILOT_HEALTH_PORT" not in services["copilot-sync"]["environment"]
 
 
 def test_every_setting_is_in_the_example(services: dict[str, Any]) -> None:
@@ -138,8 +145,11 @@ def test_every_setting_is_in_the_example(services: dict[str, Any]) -> None:
 def test_the_example_shows_the_defaults(nothing: Path, tmp_path: Path) -> None:
     """With every line of .env.example uncommented as it is, Compose makes the same of the file."""
     everything = tmp_path / "all.env"
-    # These two have no value that means the same as none.
-    no_default = {"LITELLM_MASTER_KEY", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"}
+    # These have no value that means the same as none, whatever the others are.
+    no_default = {
+        *("LITELLM_MASTER_KEY", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"),
+        "COPILOT_ACCEPT_LOSS_AFTER",
+    }
     lines = (f"{name}={value}\n" for name, value in SETTINGS.items() if name not in no_default)
     everything.write_text("".join(lines))
     assert config(everything) == config(nothing)
@@ -160,12 +170,13 @@ def test_the_demo_shares_nothing(nothing: Path) -> None:
 
 
 def test_the_demo_asks_nobody_but_the_stand_in(nothing: Path) -> None:
-    """Every address that the demo's containers know is the stand-in's or its LiteLLM's; it is as closed as ours."""
+    """Every address that the demo's containers know is the stand-in's, one of theirs, or where LiteLLM is published."""
     demo = config(nothing, "docker-compose.yml", "docker-compose.demo.yml")["services"]
     values = [value or "" for name in OURS for value in demo[name]["environment"].values()]
     addresses = [value for value in values if "://" in value]
     assert len(addresses) > 3
-    assert [v for v in addresses if not v.startswith(("http://github:8000", "http://litellm:4000"))] == []
+    own = ("http://github:8000", "http://litellm:4000", "http://copilot-sync:8080", "http://localhost:4000")
+    assert [address for address in addresses if not address.startswith(own)] == []
     assert demo["github"]["read_only"] is True
     assert demo["github"]["cap_drop"] == ["ALL"]
     assert demo["github"]["security_opt"] == ["no-new-privileges:true"]

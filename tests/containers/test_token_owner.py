@@ -101,6 +101,22 @@ def test_the_volume_may_belong_to_anybody(stacks: Callable[..., Stack], uid: int
     runs_as(stack, uid)
 
 
+def test_a_token_of_another_owner_is_taken_up(stacks: Callable[..., Stack]) -> None:
+    """A token put in while the sidecar runs, of uid 1001 and then of root: it becomes that user, each time once."""
+    stack = stacks(token=TOKEN)
+    stack.up("github", "copilot-sync")
+    until(lambda: stack.metric('copilot_sync_total{result="LoginNeeded"}') >= 1, 20, "it waits for a token")
+
+    def restarts() -> int:
+        return int(stack.container("copilot-sync")["RestartCount"])
+
+    for count, uid in enumerate((1001, 0), 1):
+        stack.write_token(uid)
+        until(lambda: restarts() >= count and stack.metric(SUCCESS) >= 1, 30, "a sync as the new owner")  # noqa: B023
+        runs_as(stack, uid)
+        assert restarts() == count
+
+
 def test_a_token_of_root_in_a_closed_directory_of_a_user(stacks: Callable[..., Stack], host_directory: Path) -> None:
     """A token that a container wrote as root into a user's own directory (0700): it works, with the right to read."""
     stack = stacks(token=TOKEN, GITHUB_COPILOT_AUTH=str(host_directory))
@@ -111,7 +127,7 @@ def test_a_token_of_root_in_a_closed_directory_of_a_user(stacks: Callable[..., S
 
 
 def test_a_revoked_token_of_another_user_is_replaced(stacks: Callable[..., Stack]) -> None:
-    """`login` can replace root's token in a directory that is not root's, and the sidecar goes on with the new one."""
+    """`login` can replace root's token in a directory that is not root's, the sidecar goes on, `logout` removes it."""
     stack = stacks(token=TOKEN)
     stack.write_token(0)
     stack.up("github", "copilot-sync")
@@ -125,6 +141,9 @@ def test_a_revoked_token_of_another_user_is_replaced(stacks: Callable[..., Stack
     stack.compose("restart", "--timeout", "2", "copilot-sync")
     until(lambda: stack.metric(SUCCESS) >= 1, 20, "a sync with the new token")
     runs_as(stack, 0)
+    assert "Next: `docker compose up -d`" in said
+    assert "Removed /github_auth/access-token" in stack.run("login", "logout")
+    assert "access-token" not in stack.exec("copilot-sync", "ls", "-A", "/github_auth")
 
 
 def test_a_clone_that_only_its_owner_can_read(stacks: Callable[..., Stack], tmp_path: Path) -> None:
@@ -134,7 +153,7 @@ def test_a_clone_that_only_its_owner_can_read(stacks: Callable[..., Stack], tmp_
     for name in ("docker-compose.yml", "docker-compose.demo.yml", "config.yaml"):
         shutil.copy(ROOT / name, clone)
     for name in ("custom", "tests/fakes"):
-        shutil.copytree(ROOT / name, clone / name)
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     (clone / "tests" / "__init__.py").touch()
     for path in (clone, *clone.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)

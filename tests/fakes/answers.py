@@ -1,16 +1,18 @@
 """What the models of the stand-in say, in the four styles of the Copilot API.
 
 An answer depends only on the request and the settings: "hello from <model>", or a tool call when the
-request demands one or its last message says "call the tool".
+request demands one or its last message says "call the tool", also which and how: "call the tool read with {…}".
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .billing import copilot_usage
 from .wire import Reply, json_reply
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ USAGE = {
 }
 SAMPLES = {"string": "example", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
 ANSWER_ID = "fake0001"
+ASKED = re.compile(r"call the tool(?: ([\w.-]+) with (\{.*?\}))?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Answer:
     pieces: list[str]
     usage: dict[str, int]
     include_usage: bool
+    billed: dict[str, Any]
     tool: str | None = None
     arguments: str = ""
 
@@ -45,12 +49,14 @@ class Answer:
         if body.get("stream"):
             text = text.ljust(state.stream_chunks, ".")
         tool = _tool_to_call(body)
-        arguments = json.dumps(_arguments(tool)) if tool else ""
+        arguments = json.dumps(tool["arguments"]) if tool else ""
+        usage = {**USAGE, **state.usage}
         return cls(
             model=body["model"],
             text="" if tool else text,
             pieces=_split(arguments or text, state.stream_chunks),
-            usage={**USAGE, **state.usage},
+            usage=usage,
+            billed=copilot_usage(state.find_model(body["model"]), usage),
             include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
             tool=tool["name"] if tool else None,
             arguments=arguments,
@@ -78,7 +84,8 @@ def chat(answer: Answer, stream: bool) -> Reply:
         if answer.tool:
             message["tool_calls"] = [{**call, "function": {"name": answer.tool, "arguments": answer.arguments}}]
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        return json_reply({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+        whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+        return json_reply({**whole, "copilot_usage": answer.billed})
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
@@ -93,6 +100,7 @@ def chat(answer: Answer, stream: bool) -> Reply:
     chunks.append(chunk({}, finish))
     if answer.include_usage:
         chunks.append({"choices": [], "usage": usage})
+    chunks[-1]["copilot_usage"] = answer.billed
     events = [_event({**head, "object": "chat.completion.chunk", **c}) for c in chunks]
     return _stream([*events, b"data: [DONE]\n\n"])
 
@@ -134,7 +142,7 @@ def responses(answer: Answer, stream: bool) -> Reply:
         },
     }
     if not stream:
-        return json_reply(whole)
+        return json_reply({**whole, "copilot_usage": answer.billed})
     begun = {**whole, "status": "in_progress", "output": [], "usage": None}
     at: dict[str, Any] = {"output_index": 0, "item_id": item["id"]}
     nothing: dict[str, Any] = {"arguments": ""} if answer.tool else {"content": []}
@@ -155,7 +163,7 @@ def responses(answer: Answer, stream: bool) -> Reply:
         events.append(("response.output_text.done", {**at, "text": text, "logprobs": []}))
         events.append(("response.content_part.done", {**at, "part": text_part}))
     events.append(("response.output_item.done", {"output_index": 0, "item": item}))
-    events.append(("response.completed", {"response": whole}))
+    events.append(("response.completed", {"response": whole, "copilot_usage": answer.billed}))
     return _stream([_event({"type": t, "sequence_number": n, **e}, t) for n, (t, e) in enumerate(events)])
 
 
@@ -176,7 +184,7 @@ def messages(answer: Answer, stream: bool) -> Reply:
     end = {"stop_reason": "tool_use" if answer.tool else "end_turn", "stop_sequence": None}
     head = {"id": f"msg_{ANSWER_ID}", "type": "message", "role": "assistant", "model": answer.model}
     if not stream:
-        return json_reply({**head, "content": [block], **end, "usage": usage})
+        return json_reply({**head, "content": [block], **end, "usage": usage, "copilot_usage": answer.billed})
     begun: dict[str, Any] = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
     begun["usage"] = {**usage, "output_tokens": 1}
     empty = {**block, "input": {}} if answer.tool else {**block, "text": ""}
@@ -187,7 +195,7 @@ def messages(answer: Answer, stream: bool) -> Reply:
         {"type": "ping"},
         *({"type": "content_block_delta", "index": 0, "delta": {"type": kind, key: p}} for p in answer.pieces),
         {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": end, "usage": usage},
+        {"type": "message_delta", "delta": end, "usage": usage, "copilot_usage": answer.billed},
         {"type": "message_stop"},
     ]
     return _stream([_event(e, e["type"]) for e in events])
@@ -210,36 +218,39 @@ def embeddings(body: dict[str, Any], usage: dict[str, int]) -> Reply:
 
 
 def _tool_to_call(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The definition of the tool to call, as {name, schema}."""
-    tools = [
-        {"name": f["name"], "schema": f.get("parameters") or f.get("input_schema") or {}}
+    """The tool to call, as {name, arguments}."""
+    tools = {
+        f["name"]: f.get("parameters") or f.get("input_schema") or {}
         for t in body.get("tools") or ()
         if "name" in (f := t.get("function") or t)
-    ]
+    }
     choice = body.get("tool_choice") or "auto"
     named = choice.get("name") or (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
     kind = choice.get("type") if isinstance(choice, dict) else choice
+    asked = ASKED.search(_last_words(body))
     demanded = kind in ("required", "any", "function", "tool")
-    if not tools or kind == "none" or not (demanded or "call the tool" in _last_words(body)):
+    if not tools or kind == "none" or not (demanded or asked):
         return None
-    return next((t for t in tools if t["name"] == named), tools[0])
+    if asked and asked[1] in tools:
+        return {"name": asked[1], "arguments": json.loads(asked[2])}
+    name = named if named in tools else next(iter(tools))
+    return {"name": name, "arguments": _arguments(tools[name])}
 
 
 def _last_words(body: dict[str, Any]) -> str:
     """The text of the last turn, if it is the user's."""
     turns = body.get("messages", body.get("input"))
     if isinstance(turns, str):
-        return turns.lower()
+        return turns
     last = turns[-1] if turns else {}
     content = last.get("content") if last.get("role") == "user" else ""
     if isinstance(content, list):
         content = " ".join(str(part.get("text", "")) for part in content)
-    return (content or "").lower()
+    return content or ""
 
 
-def _arguments(tool: dict[str, Any]) -> dict[str, Any]:
+def _arguments(schema: dict[str, Any]) -> dict[str, Any]:
     """A value of the right type for each required argument."""
-    schema = tool["schema"]
     kinds = schema.get("properties") or {}
     return {name: SAMPLES.get(kinds.get(name, {}).get("type"), "example") for name in schema.get("required") or ()}
 

@@ -89,6 +89,10 @@ def _refuse_client(state: State, request: Request) -> Reply | None:
     if state.plan == "business" and not request.on_plan_host:
         return _refuse(state, request, "access denied: use the endpoint of your plan", "forbidden", status=403)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if token.startswith(("ghp_", "github_pat_")):
+        return _refuse_text(
+            state, request, "bad request: Personal Access Tokens are not supported for this endpoint\n", 400
+        )
     standing = state.copilot_token(token.strip())
     owned = state.owner(token.strip()) is not None
     direct = request.path == "/models" and token.startswith("gho_") and owned

@@ -41,6 +41,7 @@ class DeviceFlow:
         self.expires_in: float = 900
         self.slow_down = 0
         self.slow_down_step: float = 5
+        self.user_code = self.verification_uri = ""  # others than by chance, and than the stand-in's own
         self.codes: dict[str, DeviceCode] = {}
 
     def configure(self, **changes: Any) -> None:
@@ -55,7 +56,7 @@ class DeviceFlow:
         letters = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ0123456789") for _ in range(8))
         code = DeviceCode(
             device_code=marked("d"),
-            user_code=f"{letters[:4]}-{letters[4:]}",
+            user_code=self.user_code or f"{letters[:4]}-{letters[4:]}",
             client_id=client_id,
             issued=time.monotonic(),
             interval=self.interval,

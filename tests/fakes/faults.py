@@ -21,6 +21,8 @@ class Fault:
     delay: float = 0.0
     how: str | None = None
     location: str | None = None
+    raw: bytes | None = None
+    again: bytes = b""
     every: int = 1
     seen: int = 0
     released: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -35,6 +37,11 @@ class Fault:
         if self.times is not None:
             self.times -= 1
         return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """The plan as JSON-able data; bytes become text."""
+        plan = {name: value for name, value in vars(self).items() if name != "released"}
+        return {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in plan.items()}
 
 
 class Faults:

@@ -45,6 +45,11 @@ class GitHub(State):
         host, port = self._address
         return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
+    @property
+    def port(self) -> int:
+        """The port of ``url``."""
+        return self._address[1]
+
     def env(self) -> dict[str, str]:
         """The environment that points LiteLLM and the sidecar here."""
         return {

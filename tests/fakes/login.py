@@ -44,7 +44,7 @@ def device_code(state: State, request: Request) -> Reply:
         {
             "device_code": code.device_code,
             "user_code": code.user_code,
-            "verification_uri": request.base_url + "/login/device",
+            "verification_uri": state.device.verification_uri or request.base_url + "/login/device",
             "expires_in": state.device.expires_in,
             "interval": code.interval,
         },

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -51,6 +52,13 @@ class Server(http.server.ThreadingHTTPServer):
         self._connections: dict[socket.socket, threading.Thread | None] = {}
         self._lock = threading.Lock()
 
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        if self.state.tls is not None:
+            # The handshake comes with the first read, in the connection's own thread.
+            connection = self.state.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._connections[request] = None
@@ -82,7 +90,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no error of the server."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
@@ -111,9 +119,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, request: Request, record: Recorded, fault: Fault | None) -> None:
         how = fault.how if fault else None
-        if fault and how != "slow":
+        if fault and how != "slow" and fault.raw is None:
             self._pause(fault.delay, fault)
-        if how == "hang":
+        if fault and fault.raw is not None:
+            self._say(fault)
+        elif how == "hang":
             self._pause(math.inf, fault)
             self.close_connection = True
         elif how == "reset":
@@ -164,6 +174,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while (left := end - time.monotonic()) > 0 and not (fault and fault.released.is_set()):
             if self.server.closing.wait(min(left, HEAL_POLL) if fault else left):
                 raise ConnectionAbortedError("the server closes")
+
+    def _say(self, fault: Fault) -> None:
+        """What is not HTTP, or not for long."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):  # the client has had enough
+            self.connection.sendall(fault.raw or b"")
+            while fault.again and not fault.released.is_set():
+                self.connection.sendall(fault.again)
+                self._pause(fault.delay, fault)
+        if fault.how == "reset":
+            self._reset()
 
     def _reset(self) -> None:
         """End the connection with RST, not with an orderly FIN."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import ssl
 import threading
 import time
 from collections import Counter, deque
@@ -64,7 +65,8 @@ class State(Accounts, Faults):
     plan's own prefix answers); ``user_fields`` replace what GitHub says of the account, and those that
     are ``None`` are left out; ``plan_host`` replaces ``endpoints.api`` by any text. The ids in ``flicker``
     are missing from every second catalog. ``verbatim`` sends the catalog as it was set, whatever API
-    version is asked for. ``login`` is who approves the device code.
+    version is asked for. ``login`` is who approves the device code. ``tls`` is what new connections speak,
+    where it is set.
     """
 
     def __init__(self, catalog: list[dict[str, Any]] | None = None) -> None:
@@ -73,6 +75,7 @@ class State(Accounts, Faults):
         self.lock = threading.RLock()
         self.device = DeviceFlow()
         self.plan_host: str | None = None
+        self.tls: ssl.SSLContext | None = None
         self.latency = 0.0
         self.stream_chunks = 5
         self.stream_gap = 0.02
@@ -188,7 +191,7 @@ class State(Accounts, Faults):
                 "device_codes": self.device.snapshot(),
                 "access_tokens": len(self._access_tokens),
                 "copilot_tokens": len(self._copilot_tokens),
-                "faults": [{k: v for k, v in vars(f).items() if k != "released"} for f in self._faults],
+                "faults": [f.snapshot() for f in self._faults],
                 "refusals": list(self.refusals),
                 "counts": Counter(r.path for r in self._requests),
             }

@@ -7,6 +7,7 @@ reachable from here but the API server.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import re
@@ -16,13 +17,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import pytest
 import requests
 
 from tests.fakes.control import Control
-from tests.k8s import searched
+from tests.k8s import control_plane, searched
 from tests.k8s.manifests import (
     K8S,
     LITELLM_IMAGE,
@@ -42,8 +45,16 @@ from tests.support.waiting import until
 IMAGE = os.environ.get("COPILOT_TEST_K8S_IMAGE") or "litellm-copilot-model-sync:k8s-test"
 LITELLM = os.environ.get("LITELLM_IMAGE") or LITELLM_IMAGE
 BASE = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
+CI = os.environ.get("CI", "").lower() == "true"
 KEY = canary.new("k")
 MODEL = "github_copilot/claude-sonnet-4.6"
+
+
+def no(reason: str) -> NoReturn:
+    """This cannot be tested here; in CI it has to be."""
+    if CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class KubectlFailed(AssertionError):
@@ -91,11 +102,23 @@ class Cluster:
             assert self.proxy.stdout is not None
             self.proxy.stdout.close()
 
-    @property
-    def testbed(self) -> Path | None:
-        """The directory of process ids, where the API server is a process of this machine; None elsewhere."""
-        directory = Path(os.environ.get("KUBECONFIG", "").split(":")[0]).parent
-        return directory if (directory / "apiserver.pid").is_file() else None
+    def answers(self) -> bool:
+        """Whether the API server is there, and ready."""
+        try:
+            return self.kubectl("get", "--raw", "/readyz", seconds=5) == "ok"
+        except (KubectlFailed, subprocess.TimeoutExpired):
+            return False
+
+    @cached_property
+    def home(self) -> Path | None:
+        """Where its processes were started, if they are this machine's; None elsewhere."""
+        return control_plane.home()
+
+    def processes_at(self) -> Path:
+        """``home``; the test is skipped where the cluster's processes are not to be had, and fails in CI."""
+        if self.home is None:
+            no("needs a cluster whose processes the tests may stop")
+        return self.home
 
 
 class App:
@@ -128,7 +151,7 @@ class App:
         with contextlib.suppress(KubectlFailed, subprocess.TimeoutExpired):
             self.kubectl("delete", "deployment,cronjob,job", "--all", "--wait=false")
             self.kubectl("delete", "pod", "--all", "--grace-period=1", "--wait=false")
-            self.cluster.kubectl("delete", "namespace", self.namespace, "--timeout=60s")
+            self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     def _has_account(self) -> bool:
         try:
@@ -156,20 +179,13 @@ class App:
     def _start_github(self) -> None:
         files = {path.name: path.read_text() for path in (ROOT / "tests" / "fakes").glob("*.py")}
         program = ["python3", "-m", "tests.fakes.github", "--host", "0.0.0.0", "--port", "8000"]
-        labels = {"app": "github"}
         self.apply(
             [
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stand-in"}, "data": files},
                 {
                     "apiVersion": "v1",
-                    "kind": "Service",
-                    "metadata": {"name": "github"},
-                    "spec": {"selector": labels, "ports": [{"port": 8000}]},
-                },
-                {
-                    "apiVersion": "v1",
                     "kind": "Pod",
-                    "metadata": {"name": "github", "labels": labels},
+                    "metadata": {"name": "github"},
                     "spec": {
                         "terminationGracePeriodSeconds": 1,
                         "containers": [
@@ -192,11 +208,12 @@ class App:
             ]
         )
         self.kubectl("wait", "--for=condition=Ready", "pod/github", "--timeout=80s")
-        self.github_ip = self.get("service", "github")["spec"]["clusterIP"]
+        # Not a Service: it would lose the pod whenever the kubelet is started again, and GitHub is in no cluster.
+        self.github_ip = self.kubectl("get", "pod", "github", "-o", "jsonpath={.status.podIP}")
 
     @property
     def github(self) -> Control:
-        return Control(self._address("services", "github:8000"))
+        return Control(self.address("pods", "github:8000"))
 
     def objects(self) -> list[Object]:
         """The variant's objects as they are applied here: as shipped but for names, images and the stand-in."""
@@ -225,7 +242,6 @@ class App:
                 ]
             if item["kind"] == "Deployment":
                 item["spec"]["replicas"] = self.replicas
-                item["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 2
             if item["kind"] == "CronJob":
                 item["spec"]["schedule"] = "* * * * *"
                 for container in containers(pod_template(item)["spec"]):  # type: ignore[index]
@@ -247,13 +263,17 @@ class App:
 
     def pods(self, name: str = "litellm") -> list[Object]:
         """Pods that are not on their way out."""
-        found = self.get("pods", "-l", f"app.kubernetes.io/name={name}")["items"]
+        # Not by kubectl: tests that wait ask many times, and each time it would be a process.
+        where = f"{self.cluster.base}/api/v1/namespaces/{self.namespace}/pods"
+        answer = requests.get(where, {"labelSelector": f"app.kubernetes.io/name={name}"}, timeout=20)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def names(self) -> list[str]:
         return sorted(pod["metadata"]["name"] for pod in self.pods())
 
-    def wait_ready(self, seconds: float = 180) -> None:
+    def wait_ready(self, seconds: float = 300) -> None:
         def ready() -> bool:
             pods = self.pods()
             return len(pods) == self.replicas and all(_ready(pod) for pod in pods)
@@ -281,21 +301,29 @@ class App:
     def kill(self, pod: str, container: str) -> None:
         """SIGKILL where the engine is at hand, else SIGTERM, which is all that PID 1 takes from inside."""
         label = [f"label=io.kubernetes.{key}" for key in (f"pod.name={pod}", f"container.name={container}")]
-        if self.cluster.testbed and shutil.which("docker"):
+        if self.cluster.home and shutil.which("docker"):
             words = ["docker", "ps", "-q", "--filter", label[0], "--filter", label[1]]
             found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.split()
             subprocess.run(["docker", "kill", "--signal", "KILL", *found], check=True, timeout=30, capture_output=True)
         else:
             self.exec(pod, container, "python3", "-c", f"import os; os.kill(1, {int(signal.SIGTERM)})")
 
+    def evict(self, pod: str) -> None:
+        """Have a pod removed as a drain does it."""
+        policy = "policy/v1" if self.cluster.version >= (1, 22) else "policy/v1beta1"
+        eviction = {"apiVersion": policy, "kind": "Eviction", "metadata": {"name": pod, "namespace": self.namespace}}
+        where = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
+        self.cluster.kubectl("create", "--raw", where, "-f", "-", stdin=json.dumps(eviction))
+
     # What clients see
 
-    def _address(self, kind: str, name: str) -> str:
+    def address(self, kind: str, name: str) -> str:
+        """Where the API server lets ``services`` or ``pods`` be reached."""
         return f"{self.cluster.base}/api/v1/namespaces/{self.namespace}/{kind}/http:{name}/proxy"
 
     def request(self, method: str, path: str, pod: str | None = None, **more: Any) -> requests.Response:
         """A request to the Service, or to one pod. The API server takes ``Authorization`` for itself."""
-        base = self._address("pods", f"{pod}:4000") if pod else self._address("services", "litellm:4000")
+        base = self.address("pods", f"{pod}:4000") if pod else self.address("services", "litellm:4000")
         return requests.request(method, base + path, headers={"x-litellm-api-key": KEY}, timeout=30, **more)
 
     def models(self, pod: str | None = None) -> set[str]:
@@ -316,10 +344,59 @@ class App:
         return answer.status_code == 200 and "hello from" in answer.text
 
     def everywhere(self, check: Callable[[str], Any], seconds: float, what: str) -> float:
-        """Wait until ``check`` holds for every replica; the seconds that it took."""
-        began = time.monotonic()
-        until(lambda: (pods := self.names()) and all(check(pod) for pod in pods), seconds, what, every=0.5)
+        """Wait until ``check`` holds for every replica; the seconds that it took.
+
+        A kubelet looks at a pod's volumes about once a minute, and when the pod changes: for as long as it takes, it
+        does.
+        """
+        began, left = time.monotonic(), set(self.names())
+        assert len(left) == self.replicas
+
+        def there() -> bool:
+            left.difference_update([pod for pod in left if check(pod)])
+            if left:
+                pods = [f"pod/{pod}" for pod in left]
+                self.kubectl("annotate", "--overwrite", *pods, f"copilot-test/waiting={time.monotonic()}")
+            return not left
+
+        until(there, seconds, what, every=1)
         return time.monotonic() - began
+
+    # Syncs
+
+    def by_schedule(self) -> None:
+        """The CronJob starts Jobs."""
+        self.kubectl("patch", "cronjob", "copilot-sync", "--patch", '{"spec": {"suspend": false}}')
+
+    def only_by_hand(self) -> None:
+        """The CronJob starts no Jobs any more, and has none running."""
+        self.kubectl("patch", "cronjob", "copilot-sync", "--patch", '{"spec": {"suspend": true}}')
+        until(lambda: not self.get("cronjob", "copilot-sync")["status"].get("active"), 90, "no Job", every=0.5)
+
+    def start_job(self) -> str:
+        """A Job as the CronJob would start it; its name."""
+        template = find_object(self.items, "CronJob", "copilot-sync")["spec"]["jobTemplate"]
+        name = f"copilot-sync-{secrets.token_hex(4)}"
+        job = {"apiVersion": "batch/v1", "kind": "Job", **copy.deepcopy(template)}
+        job["metadata"] = {**job.get("metadata", {}), "name": name, "namespace": self.namespace}
+        self.apply([job])
+        return name
+
+    def wait_job(self, name: str, seconds: float = 90) -> None:
+        """Wait until a Job has done its work."""
+
+        def done() -> bool:
+            status = self.get("job", name)["status"]
+            given_up = [item for item in status.get("conditions", ()) if item["type"] == "Failed"]
+            assert not given_up, f"{given_up}\n{self.kubectl('logs', f'job/{name}')}"
+            return bool(status.get("succeeded"))
+
+        until(done, seconds, f"job {name} has succeeded", every=0.5)
+
+    def sync(self) -> None:
+        """Have the catalog read: by a Job, or by waiting for the sidecar, which does it all the time."""
+        if self.variant != "sidecar":
+            self.wait_job(self.start_job())
 
     def configmap(self) -> Object:
         return dict(self.get("configmap", "copilot-models"))

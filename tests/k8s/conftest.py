@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.cluster import BASE, IMAGE, LITELLM, Cluster, KubectlFailed
+from tests.k8s.cluster import BASE, CI, IMAGE, LITELLM, App, Cluster, KubectlFailed, no
 from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
-CI = os.environ.get("CI", "").lower() == "true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kubelet_restarts: the Service loses its pods for a while")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,7 +33,7 @@ def kubectl() -> str:
     """The command; in CI it has to be there."""
     found = shutil.which("kubectl")
     if not found:
-        (pytest.fail if CI else pytest.skip)("there is no `kubectl` command")
+        no("there is no `kubectl` command")
     return str(found)
 
 
@@ -48,6 +52,29 @@ def cluster(request: pytest.FixtureRequest, kubectl: str) -> Iterator[Cluster]:
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def apps(cluster: Cluster) -> Iterator[dict[str, App]]:
+    """Both ways to run it, deployed once for all tests: both at the same time, the sidecar before anybody logs in."""
+    with contextlib.ExitStack() as ending:
+        apps = {name: ending.enter_context(App(cluster, name)) for name in ("sidecar", "cronjob")}
+        for name, app in apps.items():
+            app.deploy(logged_in=name == "cronjob")
+        for app in apps.values():
+            app.wait_ready()
+        sidecar = apps["sidecar"]
+        assert sidecar.everywhere(lambda pod: sidecar.request("GET", "/v1/models", pod).status_code == 200, 30, "up")
+        assert not any(sidecar.models(pod) for pod in sidecar.names())
+        sidecar.log_in(sidecar.token)
+        for app in apps.values():
+            app.everywhere(app.serves, 180, "a completion from every replica")
+        yield apps
+
+
+@pytest.fixture
+def cronjob(apps: dict[str, App]) -> App:
+    return apps["cronjob"]
 
 
 def _image(cluster: Cluster) -> None:

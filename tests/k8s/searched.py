@@ -22,7 +22,7 @@ KINDS_OF_OBJECTS = (
     "pods,deployments,replicasets,jobs,cronjobs,services,endpoints,configmaps,events,serviceaccounts,"
     "roles,rolebindings,networkpolicies,persistentvolumeclaims,poddisruptionbudgets"
 )
-NOT_OURS = {"github", "stand-in"}  # the stand-in for GitHub
+NOT_OURS = {"github", "stand-in", "load"}  # the stand-in for GitHub, and the clients
 # What a pod's processes were started with, and in the directories that are given the files there, as JSON.
 LOOK = """
 import base64, glob, io, json, os, sys, tarfile

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +17,13 @@ import pytest
 
 from sidecar.errors import BadAnswer, StorageError, Unreachable
 from sidecar.models.changes import Change
+from sidecar.models.entries import models_file_bytes
 from sidecar.targets import configmap
 from sidecar.targets.base import Built, Make
 from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.targets.models_file import entries_in
 from tests.k8s.cluster import App, Cluster
+from tests.k8s.control_plane import Part
 from tests.k8s.manifests import K8S, build, objects
 from tests.support.entries import managed_entry
 from tests.support.waiting import until
@@ -94,7 +93,7 @@ def make(namespace: App, account: Path) -> Callable[..., ConfigMapTarget]:
     view = namespace.cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
     address = urlsplit(view.strip())
     host = address.hostname or ""
-    if namespace.cluster.testbed:  # its certificate names the address that it advertises
+    if namespace.cluster.home:  # its certificate names the address that it advertises
         found = namespace.cluster.get("-n", "default", "endpoints", "kubernetes")["subsets"][0]["addresses"][0]
         host = found["ip"]
     return lambda name="copilot-models", directory=account: ConfigMapTarget(name, host, address.port or 443, directory)
@@ -166,7 +165,7 @@ def test_the_size_limit_is_the_api_servers(fresh: App, make: Callable[..., Confi
     """One byte below the limit is taken by the real one, one above is refused before it is sent."""
     stop = threading.Event()
     entries, memory = [managed_entry("a")], b"m"
-    ours = len(configmap.models_file_bytes(entries)) + len(configmap.gzip.compress(memory, mtime=0))
+    ours = len(models_file_bytes(entries)) + len(configmap.gzip.compress(memory, mtime=0))
 
     def fill(size: int) -> None:
         """What somebody else has put into the same object."""
@@ -211,59 +210,17 @@ def test_a_token_that_rotates(fresh: App, make: Callable[..., ConfigMapTarget], 
     assert stored(fresh) == ({"github_copilot/a", "github_copilot/b"}, 2)
 
 
-class ApiServerProcess:
-    """The API server of the test bed, as a process of this machine."""
-
-    def __init__(self, directory: Path) -> None:
-        self.file = directory / "apiserver.pid"
-        self.log = directory / "apiserver.log"
-        self.pid = int(self.file.read_text())
-        self.words = Path(f"/proc/{self.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        self.home = os.readlink(f"/proc/{self.pid}/cwd")
-
-    def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-        until(lambda: not _alive(self.pid), 20, "it is gone")
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            new = subprocess.Popen(self.words, cwd=self.home, stdout=log, stderr=log, start_new_session=True)
-        self.pid = new.pid
-        self.file.write_text(str(new.pid))
-        new.returncode = 0  # it outlives the tests
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return re.search(r"^State:\s+Z", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is None
-    except FileNotFoundError:
-        return False
-
-
 @pytest.fixture
-def server(cluster: Cluster) -> Iterator[ApiServerProcess]:
-    if cluster.testbed is None:
-        pytest.skip("needs an API server that the test may stop")
-    process = ApiServerProcess(cluster.testbed)
-    yield process
-    if not _alive(process.pid):
-        process.start()
-
-    def answers() -> bool:
-        try:
-            return cluster.kubectl("get", "--raw", "/readyz", seconds=5) == "ok"
-        except (AssertionError, subprocess.TimeoutExpired):
-            return False
-
-    until(answers, 90, "the API server is back", every=0.5)
+def server(cluster: Cluster) -> Iterator[Part]:
+    part = Part("kube-apiserver", cluster.processes_at())
+    yield part
+    part.start()
+    until(cluster.answers, 90, "the API server is back", every=0.5)
 
 
 @pytest.mark.parametrize("how", ["paused", "killed"])
 def test_api_server_stopped_between_read_and_write_and_back(
-    how: str, fresh: App, make: Callable[..., ConfigMapTarget], server: ApiServerProcess
+    how: str, fresh: App, make: Callable[..., ConfigMapTarget], server: Part
 ) -> None:
     """Nothing is lost and nothing is counted twice, whether it answers late or has to be started again."""
     stop, calls = threading.Event(), []
@@ -288,7 +245,7 @@ def test_api_server_stopped_between_read_and_write_and_back(
 
 
 def test_api_server_away_for_good_leaves_the_last_good(
-    fresh: App, make: Callable[..., ConfigMapTarget], server: ApiServerProcess, monkeypatch: pytest.MonkeyPatch
+    fresh: App, make: Callable[..., ConfigMapTarget], server: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync that the API server never answers fails in bounded time, and what is published stays."""
     monkeypatch.setattr(configmap, "RETRY_DEADLINE", 3.0)
@@ -300,11 +257,5 @@ def test_api_server_away_for_good_leaves_the_last_good(
         target.update(counting("a", "b"), threading.Event())
     assert time.monotonic() - began < 20
     server.start()
-    until(lambda: _ready(fresh), 90, "back", every=0.5)
+    until(fresh.cluster.answers, 90, "back", every=0.5)
     assert stored(fresh) == ({"github_copilot/a"}, 1)
-
-
-def _ready(app: App) -> bool:
-    with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-        return app.cluster.kubectl("get", "--raw", "/readyz", seconds=5) == "ok"
-    return False

@@ -1,8 +1,10 @@
-"""The manifests as shipped: they build, are valid for the oldest and newest version, and break no policy."""
+"""The manifests as shipped: they build, are valid for every version that is promised, and break no policy."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,16 +25,23 @@ from tests.k8s.manifests import (
 )
 from tests.support.tools import tool
 
-NEWEST = "1.37"
-OLDEST = {"sidecar": "1.29", "sidecar-plain": "1.25", "cronjob": "1.29", "cronjob-volume": "1.29", "example": "1.29"}
-"""Native sidecars came on with 1.29. For the CronJobs older versions do, too, but their published schemas demand a
-field of `podFailurePolicy` that the API servers do not."""
-DIRECTORIES = (*VARIANTS, "example")
+LINTERS = Path(__file__).with_name("requirements-linters.in").read_text()
+NEWEST = int(re.findall(r"^kubernetes-validate==1\.(\d+)\.", LINTERS, re.MULTILINE)[0])
+"""The checker is numbered as the newest Kubernetes whose schemas it brings."""
+OPERATOR = "monitoring.coreos.com/"
+NATIVE, PLAIN = 29, 25
+"""The oldest minor versions. Native sidecars came on with 1.29; sidecar-plain is for older ones, too. So are the
+CronJobs, but the published schemas before 1.29 demand a field of `podFailurePolicy` that the API servers do not."""
 
 
 @pytest.fixture(scope="module")
-def built(kubectl: str) -> dict[str, str]:
-    return {name: build(K8S / name) for name in DIRECTORIES}
+def built(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All variants, the example, and a variant with the autoscaler."""
+    overlay = tmp_path_factory.mktemp("overlay")
+    variant, component = (os.path.relpath(K8S / name, overlay.resolve()) for name in ("cronjob", "autoscaling"))
+    text = json.dumps({"resources": [variant], "components": [component]})
+    (overlay / "kustomization.yaml").write_text(text)
+    return {name: build(K8S / name) for name in (*VARIANTS, "example")} | {"autoscaled": build(overlay)}
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +52,34 @@ def files(built: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
     return {name: directory / f"{name}.yaml" for name in built}
 
 
-def _validate(path: Path, version: str) -> str:
+def _validate(path: Path, *minors: int) -> str:
     """What the strict schema check finds; nothing when all is well."""
-    words = [tool("kubernetes-validate"), "-k", version, "--strict", "--quiet", str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    versions = [word for minor in minors for word in ("-k", f"1.{minor}")]
+    words = [tool("kubernetes-validate"), *versions, "--strict", "--quiet", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     return done.stdout + done.stderr if done.returncode else ""
 
 
-@pytest.mark.parametrize("variant", DIRECTORIES)
-def test_strict_schema_of_the_oldest_and_newest_version(variant: str, files: dict[str, Path]) -> None:
-    """Every variant is valid by the strict schema of the oldest and of the newest Kubernetes."""
-    for version in (OLDEST[variant], NEWEST):
-        assert _validate(files[variant], version) == "", version
+def test_strict_schema_of_every_version(built: dict[str, str], files: dict[str, Path], tmp_path: Path) -> None:
+    """All that is shipped is valid by the strict schema of each Kubernetes that it is promised for."""
+    assert NEWEST > NATIVE
+    # What several variants have alike is checked once.
+    shipped = [item for text in built.values() for item in objects(text)] + objects(build(K8S / "monitoring"))
+    every = {json.dumps(item, sort_keys=True) for item in shipped if not item["apiVersion"].startswith(OPERATOR)}
+    (tmp_path / "every.yaml").write_text("\n---\n".join(sorted(every)))
+    assert _validate(tmp_path / "every.yaml", *range(NATIVE, NEWEST + 1)) == ""
+    assert _validate(files["sidecar-plain"], *range(PLAIN, NATIVE)) == ""
 
 
 def test_the_schema_check_finds_what_is_wrong(files: dict[str, Path], tmp_path: Path) -> None:
-    """A field that is unknown, or too new for the version, does not get past the schema check."""
-    assert "restartPolicy" in _validate(files["sidecar"], "1.27")
+    """A field that is unknown, or too new for one of the versions, does not get past the schema check."""
+    found = _validate(files["sidecar"], 28, 27, NEWEST)
+    assert "restartPolicy" in found and "1.27" in found and f"1.{NEWEST}" not in found
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(files["cronjob"].read_text().replace("concurrencyPolicy", "concurencyPolicy"))
     assert "concurencyPolicy" in _validate(wrong, NEWEST)
+    wrong.write_text(files["autoscaled"].read_text().replace("averageValue", "averageAmount"))
+    assert "averageAmount" in _validate(wrong, NATIVE)
 
 
 def _checkov(path: Path) -> Object:
@@ -90,29 +107,51 @@ def test_the_policy_check_finds_what_is_wrong(files: dict[str, Path], tmp_path: 
     assert {"CKV_K8S_16", "CKV_K8S_20"} <= {item["check_id"] for item in _checkov(wrong)["failed_checks"]}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+ALLOWED = {
+    "pod": {"runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy", "seccompProfile"},
+    "volumes": {"configMap", "emptyDir", "secret", "persistentVolumeClaim"},
+    "ports": {"name", "containerPort", "protocol"},
+    "httpGet": {"path", "port"},
+    "actions": {"httpGet", "exec"},
+}
+"""Of what the "restricted" standard looks at, what is used here and allowed there: no sysctl, no SELinux or AppArmor
+option, no volume of the host, no port on it, and no other host in a probe."""
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, "example", "autoscaled"])
 def test_pod_security_restricted_throughout(variant: str, built: dict[str, str]) -> None:
     """The "restricted" standard, field by field, for every container there is; and a read-only root besides."""
     templates = [template for item in objects(built[variant]) if (template := pod_template(item))]
     assert templates
     for template in templates:
         spec = template["spec"]
+        assert "annotations" not in template["metadata"]
+        assert set(spec["securityContext"]) == ALLOWED["pod"]
         assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["runAsUser"] > 10000
+        assert min(spec["securityContext"][name] for name in ("runAsUser", "runAsGroup", "fsGroup")) > 10000
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-        kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
-        assert kinds <= {"configMap", "emptyDir", "secret", "persistentVolumeClaim", "projected"}
+        assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "ephemeralContainers"} & set(spec)
+        assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= ALLOWED["volumes"]
         for container in containers(spec):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
+            assert {key for port in container.get("ports", ()) for key in port} <= ALLOWED["ports"]
+            for action in _actions(container):
+                assert set(action) & {"httpGet", "exec", "tcpSocket", "grpc", "sleep"} <= ALLOWED["actions"]
+                assert set(action.get("httpGet", ())) <= ALLOWED["httpGet"]
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert "memory" in container["resources"]["limits"]
             for mount in container["volumeMounts"]:
                 assert "subPath" not in mount, "a subPath mount never shows a new file"
+
+
+def _actions(container: Object) -> list[Object]:
+    """What the kubelet does to a container: its probes, and what it runs at its start and end."""
+    probes = [value for name, value in container.items() if name.endswith("Probe")]
+    return probes + list(container.get("lifecycle", {}).values())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -187,6 +226,18 @@ def test_native_sidecar_starts_before_litellm(built: dict[str, str]) -> None:
     assert "readinessProbe" not in sidecar
 
 
+def test_litellm_reports_to_the_sidecar_of_its_pod(built: dict[str, str]) -> None:
+    """Where there is one; a CronJob hears nobody."""
+    for variant in VARIANTS:
+        spec = pod_template(find(objects(built[variant]), "Deployment", "litellm"))["spec"]  # type: ignore[index]
+        ports = [
+            port["containerPort"] for one in containers(spec) if one["name"] == "copilot-sync" for port in one["ports"]
+        ]
+        (litellm,) = [one for one in containers(spec) if one["name"] == "litellm"]
+        told = [item["value"] for item in litellm["env"] if item["name"] == "COPILOT_SYNC_URL"]
+        assert told == [f"http://127.0.0.1:{port}" for port in ports], variant
+
+
 def test_the_native_sidecar_before_1_29_becomes_the_plain_variant(built: dict[str, str]) -> None:
     """So what the tests run on an old cluster in place of k8s/sidecar is what k8s/sidecar-plain ships."""
     native, plain = (
@@ -224,6 +275,36 @@ def test_what_the_cronjob_writes_is_not_in_what_is_applied(built: dict[str, str]
     assert set(configmap) == {"apiVersion", "kind", "metadata"}
 
 
+@pytest.mark.parametrize("variant", [*VARIANTS, "example"])
+def test_aliases_and_overrides_are_mounted_where_the_catalog_is_read(variant: str, built: dict[str, str]) -> None:
+    """As directories, so that a change arrives, in each container that makes the models file; the object is there."""
+    items = objects(built[variant])
+    files = find(items, "ConfigMap", "copilot-custom")["data"]
+    specs = [template["spec"] for item in items if (template := pod_template(item))]
+    readers = [(spec, one) for spec in specs for one in containers(spec) if one.get("args") in (["run"], ["sync"])]
+    assert len(readers) == (1 if variant.startswith("sidecar") else 2)
+    for spec, container in readers:
+        environment = {item["name"]: item["value"] for item in container["env"]}
+        named = [environment["COPILOT_ALIASES_FILE"], environment["COPILOT_OVERRIDES_FILE"]]
+        assert sorted(named) == sorted(f"/custom/{name}" for name in files)
+        assert {"name": "custom", "mountPath": "/custom", "readOnly": True} in container["volumeMounts"]
+        assert {"name": "custom", "configMap": {"name": "copilot-custom"}} in spec["volumes"]
+
+
+def test_the_autoscaler_alone_says_how_many_replicas(built: dict[str, str]) -> None:
+    """It scales the Deployment by the CPU of a container that is there, and nothing else sets the number."""
+    items = objects(built["autoscaled"])
+    spec = find(items, "HorizontalPodAutoscaler", "litellm")["spec"]
+    deployment = find(items, "Deployment", "litellm")
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "litellm"}
+    assert "replicas" not in deployment["spec"]
+    assert find(items, "HorizontalPodAutoscaler", "litellm")["metadata"]["namespace"] == "litellm"
+    (metric,) = spec["metrics"]
+    names = {item["name"] for item in deployment["spec"]["template"]["spec"]["containers"]}
+    assert metric["containerResource"]["container"] in names
+    assert 1 < spec["minReplicas"] < spec["maxReplicas"], "one could not be drained without a gap"
+
+
 @pytest.mark.parametrize("variant", CRONJOBS)
 def test_cronjob_is_bounded(variant: str, built: dict[str, str]) -> None:
     """One job at a time, few retries, a deadline, little history, and a jitter between installations."""
@@ -258,6 +339,7 @@ def test_every_documented_patch_takes_effect(built: dict[str, str]) -> None:
     assert [item["secretName"] for item in secrets] == ["team-copilot-login"] * 3
     assert all(item["defaultMode"] == 0o440 and item["optional"] for item in secrets)
     assert find(items, "Ingress", "litellm")["spec"]["rules"][0]["host"] == "llm.example.com"
+    assert find(items, "ConfigMap", "copilot-custom")["data"]["aliases.yaml"].startswith("claude-sonnet: newest of")
     assert "litellm-copilot-model-sync:local" not in text
     clients, metrics = find(items, "NetworkPolicy", "litellm")["spec"]["ingress"]
     assert len(clients["from"]) == 3 and metrics["ports"] == [{"protocol": "TCP", "port": 8080}]

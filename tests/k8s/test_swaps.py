@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from litellm import Router
 
 from sidecar.litellm_hot_reload import follower as hook
 from sidecar.litellm_hot_reload.adapter.provider import Guard
@@ -69,6 +68,8 @@ def follow(volume: Volume, script: Callable[[Any], Any], poll: float, monkeypatc
     monkeypatch.setattr(hook, "POLL", poll)
     for name in ("get_api_key", "get_api_base"):
         monkeypatch.setattr(f"litellm.llms.github_copilot.authenticator.Authenticator.{name}", lambda _: "token")
+    from litellm import Router  # here, because it takes every process that collects tests longer than all the rest
+
     proxy = SimpleNamespace(llm_router=Router(model_list=[]), llm_model_list=[])
     guard = Guard(Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(volume.root)}))
     guard.guarded.append("get_api_key")

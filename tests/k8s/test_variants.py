@@ -7,17 +7,15 @@ which the names of the tests say.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from tests.fakes.catalog import model
-from tests.k8s.cluster import App, Cluster, KubectlFailed
+from tests.k8s.cluster import App, KubectlFailed
 from tests.k8s.manifests import Object, find, pod_template
 from tests.support.waiting import until
 
@@ -25,23 +23,15 @@ SIDECAR = pytest.param("sidecar", id="sidecar_rewritten_as_plain_container_befor
 CRONJOB = pytest.param("cronjob", id="cronjob_rewritten_as_v1beta1_before_1_21")
 
 
-@pytest.fixture(scope="module", params=[SIDECAR, CRONJOB])
-def app(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[App]:
-    """The variant, deployed as the documentation says; the sidecar's before anybody has logged in."""
-    with App(cluster, request.param) as app:
-        app.deploy(logged_in=request.param == "cronjob")
-        app.wait_ready()
-        if request.param == "sidecar":
-            assert app.everywhere(lambda pod: app.request("GET", "/v1/models", pod).status_code == 200, 30, "answers")
-            assert not any(app.models(pod) for pod in app.names())
-            app.log_in(app.token)
-        app.everywhere(app.serves, 180, "a completion from every replica")
-        yield app
+@pytest.fixture(params=[SIDECAR, CRONJOB])
+def app(request: pytest.FixtureRequest, apps: dict[str, App]) -> App:
+    return apps[request.param]
 
 
 def add_model(app: App, name: str) -> str:
-    """A new model in the catalog; its name at LiteLLM."""
+    """A new model in the catalog, and a sync; its name at LiteLLM."""
     app.github.set_catalog(items=[*app.github.catalog, model(name)])
+    app.sync()
     return f"github_copilot/{name}"
 
 
@@ -70,148 +60,105 @@ def test_confined_as_the_manifest_says(app: App) -> None:
             app.exec(pod, "litellm", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
-def test_catalog_change_is_served_by_every_replica_without_a_restart(app: App) -> None:
-    """A new model in the catalog reaches every replica, and no container restarts for it."""
+def test_a_change_of_catalog_and_aliases_is_served_by_every_replica_without_a_restart(app: App) -> None:
+    """A new model, and an alias for it put into the ConfigMap, reach every replica; no container restarts for them."""
+    app.kubectl("patch", "configmap", "copilot-custom", "--patch", '{"data": {"aliases.yaml": "mine: brand-new"}}')
     name = add_model(app, "brand-new")
     seconds = app.everywhere(lambda pod: app.serves(pod, name), 180, f"{name} everywhere")
     print(f"{app.variant}: a new model served by every replica after {seconds:.0f} s")
+    seconds = app.everywhere(lambda pod: app.serves(pod, "mine"), 120, "the alias, too")
+    print(f"{app.variant}: the alias after another {seconds:.0f} s")
     assert set(app.restarts().values()) == {0}
+    app.apply([item for item in app.items if item["metadata"]["name"] == "copilot-custom"])  # as it is shipped, again
 
 
-def test_token_rotation_without_a_restart(app: App) -> None:
-    """A new token in the Secret is used by every pod when the old one is revoked; no pod changes, none restarts."""
-    pods, before = app.names(), app.restarts()
-    old, app.token = app.token, app.github.new_access_token()
-    app.github.revoke(token=old)
-    app.github.expire_copilot_tokens()  # what LiteLLM holds is worth nothing from now on
-    app.log_in(app.token)
-    app.everywhere(lambda pod: _fingerprint(app, pod) == _sha(app.token), 180, "the new token in every replica")
-    name = add_model(app, "after-rotation")
-    app.everywhere(lambda pod: app.serves(pod, name), 180, "served with the new token")
-    assert (app.names(), app.restarts()) == (pods, before)
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _fingerprint(app: App, pod: str) -> str:
-    words = "import hashlib; print(hashlib.sha256(open('/github_auth/access-token','rb').read()).hexdigest())"
-    return app.exec(pod, "litellm", "python3", "-c", words).strip()
-
-
-def test_litellm_killed_comes_back_with_its_models_while_the_other_serves(app: App) -> None:
+def test_litellm_killed_comes_back_with_its_models_while_the_other_serves(cronjob: App) -> None:
     """A killed LiteLLM returns with all of its models, and the other replica answers all the while."""
-    victim, other = app.names()
-    before = app.models(victim)
-    app.kill(victim, "litellm")
+    victim, other = cronjob.names()
+    before = cronjob.models(victim)
+    cronjob.kill(victim, "litellm")
     began = time.monotonic()
 
     def back() -> bool:
-        assert app.serves(other), "the other replica failed"
-        return app.restarts()[f"{victim}/litellm"] == 1 and app.serves(victim)
+        assert cronjob.serves(other), "the other replica failed"
+        return cronjob.restarts()[f"{victim}/litellm"] == 1 and cronjob.serves(victim)
 
     until(back, 150, "the killed replica serves again", every=0.5)
-    print(f"{app.variant}: a killed LiteLLM served again after {time.monotonic() - began:.0f} s")
-    assert app.models(victim) == before
+    print(f"a killed LiteLLM served again after {time.monotonic() - began:.0f} s")
+    assert cronjob.models(victim) == before
 
 
-def test_sidecar_or_job_killed_and_litellm_serves_on(app: App) -> None:
+def test_sidecar_killed_and_litellm_serves_on(apps: dict[str, App]) -> None:
     """Killing what syncs loses nothing that is published, and the next change arrives as usual."""
+    app = apps["sidecar"]
     victim = app.names()[0]
-    if app.variant == "sidecar":
-        app.kill(victim, "copilot-sync")
+    app.kill(victim, "copilot-sync")
 
-        def over() -> bool:
-            assert app.serves(victim), "LiteLLM failed while its sidecar was away"
-            return app.restarts()[f"{victim}/copilot-sync"] == 1
-    else:
-        before = app.configmap()
-        app.github.fail(path="/models", how="hang")
-        until(lambda: _running(app), 120, "a sync that hangs", every=0.5)
-        app.kubectl("delete", "pod", "--force", "--grace-period=0", *_running(app))
-        assert app.configmap()["data"] == before["data"]
-        app.github.heal()
-
-        def over() -> bool:
-            return app.serves(victim)
+    def over() -> bool:
+        assert app.serves(victim), "LiteLLM failed while its sidecar was away"
+        return app.restarts()[f"{victim}/copilot-sync"] == 1
 
     until(over, 90, "it is over", every=0.5)
     name = add_model(app, "after-the-kill")
     app.everywhere(lambda pod: app.serves(pod, name), 180, "changes arrive again")
 
 
-def _running(app: App) -> list[str]:
-    pods = app.pods("copilot-sync")
-    return [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+def test_the_cronjob_really_fires_and_one_job_reads_the_catalog_once_for_all_replicas(cronjob: App) -> None:
+    """The schedule starts Jobs by itself, every minute here; then such a Job alone: it asks for the catalog once."""
 
+    def jobs() -> list[Object]:
+        return [job for job in cronjob.get("jobs")["items"] if job["metadata"].get("ownerReferences")]
 
-def only_cronjob(app: App) -> None:
-    if app.variant != "cronjob":
-        pytest.skip("of the ConfigMap alone")
-
-
-def test_the_cronjob_really_fires_and_reads_the_catalog_once_for_all_replicas(app: App) -> None:
-    """The schedule starts Jobs by itself, and one Job asks GitHub for the catalog once."""
-    only_cronjob(app)
-
-    def fired() -> list[Object]:
-        jobs = app.get("jobs")["items"]
-        owned = [job for job in jobs if job["metadata"].get("ownerReferences")]
-        return [job for job in owned if job["status"].get("succeeded")]
-
-    (job, *_) = until(fired, 130, "a Job of the CronJob's has succeeded", every=1)
+    cronjob.by_schedule()
+    (job, *_) = until(lambda: [job for job in jobs() if job["status"].get("succeeded")], 130, "a Job", every=1)
     assert job["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
-    app.github.clear()
-    before = {job["metadata"]["uid"] for job in fired()}
-    until(lambda: {job["metadata"]["uid"] for job in fired()} - before, 130, "the next one", every=1)
-    assert app.github.count("/models") == 1
+    cronjob.only_by_hand()
+    cronjob.github.clear()
+    cronjob.sync()
+    assert cronjob.github.count("/models") == 1
 
 
-def test_applying_again_changes_nothing_and_takes_nothing_back(app: App) -> None:
+def test_applying_again_changes_nothing_and_takes_nothing_back(cronjob: App) -> None:
     """Argo CD and Flux compare and apply all the time: no difference, whether client-side or server-side."""
-    only_cronjob(app)
-    items = [item for item in app.items if item["kind"] != "Job"]
-    before = app.configmap()["data"]
+    items = [item for item in cronjob.items if item["kind"] != "Job"]
+    before = cronjob.configmap()["data"]
 
     def differences() -> str:
         try:
             text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-            return app.kubectl("diff", "-f", "-", stdin=text)
+            return cronjob.kubectl("diff", "-f", "-", stdin=text)
         except KubectlFailed as error:
             return str(error)
 
     assert differences() == ""
-    app.apply(items)
-    app.cluster.apply(items, "--server-side", "--field-manager=flux", "--force-conflicts")
-    app.cluster.apply(items, "--server-side", "--field-manager=flux", "--force-conflicts")
-    assert app.configmap()["data"].keys() == before.keys()
-    assert app.models(app.names()[0])
-    assert set(app.restarts()) == {f"{pod}/litellm" for pod in app.names()}
+    cronjob.apply(items)
+    cronjob.cluster.apply(items, "--server-side", "--field-manager=flux", "--force-conflicts")
+    cronjob.cluster.apply(items, "--server-side", "--field-manager=flux", "--force-conflicts")
+    assert cronjob.configmap()["data"].keys() == before.keys()
+    assert cronjob.models(cronjob.names()[0])
+    assert set(cronjob.restarts()) == {f"{pod}/litellm" for pod in cronjob.names()}
 
 
-def test_the_hook_follows_the_real_swap_within_three_seconds(app: App) -> None:
+def test_the_hook_follows_the_real_swap_within_three_seconds(cronjob: App) -> None:
     """After the kubelet's swap of the volume each hook has the change in its router within three seconds."""
-    only_cronjob(app)
-    name = add_model(app, "timed")
-    app.everywhere(lambda pod: name in app.models(pod), 180, "the change arrives")
-    for pod in app.names():
+    name = add_model(cronjob, "timed")
+    cronjob.everywhere(lambda pod: name in cronjob.models(pod), 180, "the change arrives")
+    for pod in cronjob.names():
         words = "import os; print(os.lstat('/models/..data').st_mtime)"
-        swapped = float(app.exec(pod, "litellm", "python3", "-c", words))
-        (line, *_) = [line for line in app.logs(pod).splitlines() if f"added {name}" in line]
+        swapped = float(cronjob.exec(pod, "litellm", "python3", "-c", words))
+        (line, *_) = [line for line in cronjob.logs(pod).splitlines() if f"added {name}" in line]
         followed = datetime.strptime(" ".join(line.split()[:2]) + "+0000", "%Y-%m-%d %H:%M:%S,%f%z").timestamp()
         print(f"swap to router: {followed - swapped:.2f} s")
         assert 0 <= followed - swapped < 3.0
 
 
-def test_rbac_allows_the_one_configmap_and_refuses_all_else(app: App) -> None:
+def test_rbac_allows_the_one_configmap_and_refuses_all_else(cronjob: App) -> None:
     """The API server lets the sync's account get and patch its ConfigMap, and do nothing else."""
-    only_cronjob(app)
-    user = f"--as=system:serviceaccount:{app.namespace}:copilot-sync"
+    user = f"--as=system:serviceaccount:{cronjob.namespace}:copilot-sync"
 
     def may(*words: str) -> bool:
         try:
-            return app.kubectl("auth", "can-i", *words, user).strip() == "yes"
+            return cronjob.kubectl("auth", "can-i", *words, user).strip() == "yes"
         except KubectlFailed:
             return False
 
@@ -222,24 +169,23 @@ def test_rbac_allows_the_one_configmap_and_refuses_all_else(app: App) -> None:
     for other in ("configmap/stand-in", "secret/github-copilot", "secret/litellm", "pods", "deployment/litellm"):
         assert not may("get", other), other
         assert not may("patch", other), other
-    assert app.kubectl("get", "configmap", "copilot-models", "-o", "name", user)
+    assert cronjob.kubectl("get", "configmap", "copilot-models", "-o", "name", user)
     for other in ("configmap/stand-in", "secret/github-copilot"):
         with pytest.raises(KubectlFailed, match=r"(?i)forbidden"):
-            app.kubectl("get", other, user)
+            cronjob.kubectl("get", other, user)
 
 
-def test_a_subpath_mount_is_warned_of(app: App) -> None:
+def test_a_subpath_mount_is_warned_of(cronjob: App) -> None:
     """The mistake that nobody would notice: such a mount keeps its first content for ever."""
-    only_cronjob(app)
-    template: Any = pod_template(find(app.items, "Deployment", "litellm"))
+    template: Any = pod_template(find(cronjob.items, "Deployment", "litellm"))
     spec = copy.deepcopy(template["spec"])
     (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "models"]
     mount |= {"mountPath": "/models/copilot_models.yaml", "subPath": "copilot_models.yaml"}
-    app.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "subpath"}, "spec": spec}])
+    cronjob.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "subpath"}, "spec": spec}])
 
     def log() -> str:
         try:
-            return app.kubectl("logs", "subpath", "-c", "litellm")
+            return cronjob.kubectl("logs", "subpath", "-c", "litellm")
         except KubectlFailed:
             return ""
 
@@ -247,6 +193,6 @@ def test_a_subpath_mount_is_warned_of(app: App) -> None:
         until(lambda: "following" in log(), 120, "the hook started", every=0.5)
         assert "WARNING" in log()
         assert "single file" in log()
-        assert "single file" not in app.logs(app.names()[0])
+        assert "single file" not in cronjob.logs(cronjob.names()[0])
     finally:
-        app.kubectl("delete", "pod", "subpath", "--grace-period=1", "--wait=false")
+        cronjob.kubectl("delete", "pod", "subpath", "--grace-period=1", "--wait=false")

@@ -24,9 +24,8 @@ def directory() -> Iterator[Path]:
 
 def test_cronjob_with_a_volume_rewritten_as_v1beta1_before_1_21(cluster: Cluster, directory: Path) -> None:
     """From nothing to a served completion and a served change; LiteLLM cannot write to the volume."""
-    if cluster.testbed is None:
-        pytest.skip("needs a node whose directories are this machine's")
-    with App(cluster, "cronjob-volume") as app:
+    cluster.processes_at()  # the node's directories are this machine's
+    with App(cluster, "cronjob-volume", replicas=1) as app:
         name = f"copilot-test-{secrets.token_hex(4)}"
         volume = {
             "apiVersion": "v1",
@@ -46,6 +45,7 @@ def test_cronjob_with_a_volume_rewritten_as_v1beta1_before_1_21(cluster: Cluster
             app.wait_ready()
             app.everywhere(app.serves, 120, "a completion from every replica")
             app.github.set_catalog(items=[*app.github.catalog, model("brand-new")])
+            app.sync()
             app.everywhere(lambda pod: app.serves(pod, "github_copilot/brand-new"), 120, "the change everywhere")
             for pod in app.names():
                 with pytest.raises(KubectlFailed, match="Read-only"):

@@ -136,6 +136,11 @@ def client(home: Path) -> dict[str, str]:
         f'#!/bin/sh\n[ "$1" = --version ] && echo query-engine && exit\nexec node {home}/engine.mjs "$@"\n'
     )
     program.chmod(0o755)
+    commands = home / "commands"
+    commands.mkdir()
+    # LiteLLM compares the tables with its schema at each start, by a command of Prisma's that is not there: it waits.
+    (commands / "prisma").write_text("#!/bin/sh\n")
+    (commands / "prisma").chmod(0o755)
     python = home / "python"
     shutil.copytree(packages["prisma"], python / "prisma")
     lines = [line for line in _schema().splitlines() if "binaryTargets" not in line]
@@ -146,7 +151,7 @@ def client(home: Path) -> dict[str, str]:
     (home / "schema.prisma").write_text("\n".join(lines))
     environ = {
         "PYTHONPATH": str(python),
-        "PATH": f"{Path(litellm_python()).parent}:{os.environ['PATH']}",
+        "PATH": f"{commands}:{Path(litellm_python()).parent}:{os.environ['PATH']}",
         "PRISMA_QUERY_ENGINE_BINARY": str(program),
         # Nothing of these is run, but without a path each would be downloaded.
         "PRISMA_QUERY_ENGINE_LIBRARY": str(program),

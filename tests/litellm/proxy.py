@@ -7,11 +7,12 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import yaml
 
 from sidecar.files import replace_file
 from sidecar.litellm_hot_reload.managed import PROVIDER
+from sidecar.litellm_hot_reload.record import Shared
 from sidecar.litellm_proxy.hook_package import install_hook
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.copilot import CHAT, RESPONSES, endpoints_of
@@ -29,6 +31,8 @@ from tests.support.entries import entries_of
 from tests.support.files import put_secret
 from tests.support.ports import free_port
 from tests.support.waiting import until
+
+from . import quick_start
 
 KEY = canary.new("k")
 CONFIG: dict[str, Any] = {
@@ -135,7 +139,9 @@ class Proxy:
         workers: int = 1,
         hook: bool = True,
         config: dict[str, Any] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
+        self.arguments = arguments
         self.home, self.workers, self.hook, self.port = home, workers, hook, free_port()
         self.models_file, self.token_dir = home / "models.yaml", home / "auth"
         self.api_key_file, self.log_file = home / "api-key.json", home / "litellm.log"
@@ -154,6 +160,9 @@ class Proxy:
             "LITELLM_MASTER_KEY": KEY,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
+            # Where many start at once a worker does not answer within the usual five seconds, and is given up again and
+            # again before it has come up.
+            "TIMEOUT_WORKER_HEALTHCHECK": "60",
             "PYTHONPATH": str(home),
             "PYTHONWARNINGS": "ignore",
             **({"LITELLM_WORKER_STARTUP_HOOKS": "litellm_hot_reload:start"} if hook else {}),
@@ -169,11 +178,23 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _start_quickly(self) -> None:
+        """A stock LiteLLM is left as it is."""
+        site, hooks = self.home / "sitecustomize.py", "LITELLM_WORKER_STARTUP_HOOKS"
+        if not self.hook or "quick_start" in self.env[hooks]:
+            return
+        said = site.read_text() if site.exists() else ""
+        if not said.startswith(quick_start.SITE):
+            site.write_text(quick_start.SITE + said)
+            shutil.copy(quick_start.__file__, self.home)
+        self.env[hooks] = f"quick_start:start,{self.env[hooks]}"
+
     def start(self, wait: bool = True) -> None:
+        self._start_quickly()
         command = [litellm_command(), "--config", str(self.config), "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--num_workers", str(self.workers), "--keepalive_timeout", "300"],
+                [*command, "--num_workers", str(self.workers), "--keepalive_timeout", "300", *self.arguments],
                 env=self.env,
                 cwd=self.home,
                 stdout=log,
@@ -185,8 +206,8 @@ class Proxy:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, seconds: float = 120) -> None:
-        """Wait until LiteLLM answers, and as many workers follow as there are."""
+    def wait_ready(self, seconds: float = 240) -> None:
+        """Wait until LiteLLM answers, and as many workers follow as there are; a minute, on a busy machine."""
 
         def ready() -> bool:
             assert self.process is not None
@@ -198,7 +219,10 @@ class Proxy:
             except requests.RequestException:
                 return False
 
-        until(ready, seconds, "LiteLLM ready", every=0.2)
+        try:
+            until(ready, seconds, "LiteLLM ready", every=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.log()[-4000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         for client in self._clients:
@@ -245,35 +269,55 @@ class Proxy:
         found: dict[str, Worker] = {}
 
         def complete() -> bool:
+            client = self.reach_one()
+            if client and client.pid in found:
+                client.close()
+            elif client:
+                found[client.pid] = client
+            return len(found) == self.workers
+
+        try:
+            until(complete, 30, "a connection to each worker", every=0)
+        except BaseException:
+            for client in found.values():
+                client.close()
+            raise
+        return list(found.values())
+
+    def reach_one(self) -> Worker | None:
+        """A new connection to one of the workers that follow; None if it reached another, or one that just ended."""
+        client = None
+        with contextlib.suppress(OSError, http.client.HTTPException):
             client = Worker(self.port)
             client.request("GET", "/health/liveliness")
             client.pid = self._owner(client.source_port)
-            if client.pid in found:
-                client.close()
-            found.setdefault(client.pid, client)
-            return len(found) == self.workers
-
-        until(complete, 30, "a connection to each worker", every=0)
-        return list(found.values())
+        if client and client.pid:
+            return client
+        if client:
+            client.close()
+        return None
 
     def _owner(self, source_port: int) -> str:
-        """The worker at the other end of a connection, by what Linux says of its sockets."""
+        """The worker at the other end of a connection, by what Linux says of its sockets; none: empty."""
         here, there = f"0100007F:{self.port:04X}", f"0100007F:{source_port:04X}"
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
-        socket_name = next(f"socket:[{row[9]}]" for row in rows if row[1:3] == [here, there])
+        socket_name = next((f"socket:[{row[9]}]" for row in rows if row[1:3] == [here, there]), "")
         for pid in self.pids():
             for link in Path("/proc", pid, "fd").iterdir():
                 with contextlib.suppress(OSError):
                     if os.readlink(link) == socket_name:
                         return pid
-        raise AssertionError("a connection that no worker holds")
+        return ""
 
     def token_file(self, **changes: Any) -> dict[str, Any]:
         """LiteLLM's api-key.json, after ``changes`` were made in it."""
         record: dict[str, Any] = json.loads(self.api_key_file.read_text())
         if changes:
             record |= changes
-            replace_file(self.api_key_file, json.dumps(record).encode(), mode=0o600)
+            # Not by a temporary file of the hook's name, which the hook would take for a leftover.
+            new = self.api_key_file.with_suffix(".new")
+            put_secret(new, json.dumps(record))
+            os.replace(new, self.api_key_file)
         return record
 
     def publish(self, items: Iterable[dict[str, Any]], **environ: str) -> float:
@@ -303,6 +347,13 @@ class Proxy:
 
     def login(self, token: str, name: str = "access-token") -> None:
         put_secret(self.token_dir / name, token)
+
+    def forget_exchanges(self) -> None:
+        """Let the workers ask GitHub as if they had not done so in this hour."""
+        lock = Shared(self.api_key_file).lock
+        if lock.exists():
+            with lock.open("r+") as file:
+                file.truncate()
 
 
 class Both:

@@ -1,4 +1,4 @@
-"""What a reload costs the clients of a real LiteLLM: measured by scripts/bench_reload.py and held by test_bench.
+"""What a reload costs the clients of a real LiteLLM: measured by scripts/bench.py and held by test_bench.
 
 The stand-in for GitHub and LiteLLM with the hook run as processes, and clients ask without a pause (half of them on
 connections that are kept, half on fresh ones): first with nothing changing, for the baseline, then through ten
@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,12 @@ def background(count: int = 20) -> list[dict[str, Any]]:
     return [plain(name) for name in STAYING] + [plain(f"model-{n}") for n in range(count)]
 
 
-def changes() -> Iterator[tuple[str, list[dict[str, Any]], Callable[[dict[str, Any]], bool]]]:
+Change = tuple[str, list[dict[str, Any]], Callable[[dict[str, Any]], bool]]
+OF_ALL = ("prices of all", "limits of all", "remove half", "all back")
+"""The changes that are as large as the catalog."""
+
+
+def changes(count: int = 20) -> Iterator[Change]:
     """Ten changes, one after the other: what it is, the catalog, and how a worker's model info shows it."""
 
     def limit(name: str, tokens: int) -> Callable[[dict[str, Any]], bool]:
@@ -65,18 +70,18 @@ def changes() -> Iterator[tuple[str, list[dict[str, Any]], Callable[[dict[str, A
     def mode(name: str, text: str) -> Callable[[dict[str, Any]], bool]:
         return lambda info: info.get(PREFIX + name, {}).get("mode") == text
 
-    base = background()
+    base, last = background(count), f"model-{count - 1}"
     new = plain("new")
     yield "add one", [*base, new], there("new")
     yield "price of one", [*base[1:], plain(STAYING[0], price=500), new], price(STAYING[0], 5e-6)
     yield "limit of one", [*base, plain("new", context=64_000)], limit("new", 48_000)
     yield "remove one", base, gone("new")
-    yield "prices of all", [plain(item["id"], price=100) for item in base], price("model-19", 1e-6)
+    yield "prices of all", [plain(item["id"], price=100) for item in base], price(last, 1e-6)
     yield "add ten", [*base, *(plain(f"more-{n}") for n in range(10))], there("more-0", "more-9")
-    yield "limits of all", [plain(item["id"], context=96_000) for item in base], limit("model-19", 80_000)
+    yield "limits of all", [plain(item["id"], context=96_000) for item in base], limit(last, 80_000)
     yield "to /responses", [*base, model("new", endpoints=[RESPONSES])], mode("new", "responses")
-    yield "remove half", base[: len(base) // 2], gone("model-19", "new")
-    yield "all back", base, there("model-19")
+    yield "remove half", base[: len(base) // 2], gone(last, "new")
+    yield "all back", base, there(last)
 
 
 @dataclass
@@ -125,6 +130,7 @@ class Clients:
                 self._ask(session, next(names))
             except Exception as error:
                 self.failures.append((time.monotonic(), f"{type(error).__name__}: {error}"[:300]))
+                self._stop.wait(POLL)  # one that is not there would be asked all the time
             else:
                 now = time.monotonic()
                 self.answers.append((now, now - began))
@@ -188,35 +194,43 @@ def info(worker: Worker) -> dict[str, Any]:
     return {item["model_name"]: item["model_info"] for item in listed}
 
 
-def run(
-    workers: int, clients: int = 8, baseline: float = BASELINE, say: Callable[[str], None] = lambda _: None
-) -> Result:
-    """The whole measurement."""
-    with tempfile.TemporaryDirectory() as home, stand_in() as env:
-        catalog = background()
+def run(workers: int, clients: int = 8, baseline: float = BASELINE) -> Result:
+    """The measurement that test_bench holds: the ten changes of a catalog of the usual size."""
+    with under_load(workers, background(), clients) as (proxy, load, watchers):
+        return measure(proxy, load, watchers, list(changes()), baseline)
+
+
+@contextmanager
+def under_load(
+    workers: int, catalog: list[dict[str, Any]], clients: int = 8, *, hook: bool = True, **how: Any
+) -> Iterator[tuple[Proxy, Clients, list[Worker]]]:
+    """LiteLLM under load, and a connection to each worker that follows (without the ``hook``: none)."""
+    with tempfile.TemporaryDirectory() as home, stand_in() as env, ExitStack() as ending:
         Control(env["GITHUB_COPILOT_API_BASE"]).set_catalog(items=catalog)
-        proxy = Proxy(Path(home), env, workers=workers)
+        proxy = Proxy(Path(home), env, workers=workers, hook=hook, **how)
         proxy.login("ghu_bench")
         proxy.publish(catalog)
-        say(f"starting LiteLLM with {workers} worker(s)")
-        with proxy:
-            watchers = proxy.connect()
-            for worker in watchers:
-                until(lambda worker=worker: worker.chat(PREFIX + STAYING[0]).status == 200, 30, "a first answer")
-            load = Clients(proxy, clients)
-            try:
-                return _measure(proxy, load, watchers, env["GITHUB_COPILOT_API_BASE"], baseline, say)
-            finally:
-                load.stop()
-                for worker in watchers:
-                    worker.close()
+        ending.enter_context(proxy)
+        watchers = proxy.connect() if hook else []
+        for worker in watchers:
+            ending.callback(worker.close)
+            until(lambda worker=worker: worker.chat(PREFIX + STAYING[0]).status == 200, 30, "a first answer")
+        load = Clients(proxy, clients)
+        ending.callback(load.stop)
+        time.sleep(WARM_UP)
+        yield proxy, load, watchers
 
 
-def _measure(
-    proxy: Proxy, load: Clients, watchers: list[Worker], url: str, baseline: float, say: Callable[[str], None]
+def measure(
+    proxy: Proxy,
+    load: Clients,
+    watchers: list[Worker],
+    steps: Sequence[Change],
+    baseline: float = BASELINE,
+    longest: float = LONGEST_WAIT,
 ) -> Result:
-    time.sleep(WARM_UP)
-    say(f"baseline: {baseline:g} s without a change")
+    """First ``baseline`` seconds without a change, then all ``steps``, each as soon as the one before has arrived."""
+    github = Control(proxy.env["GITHUB_COPILOT_API_BASE"])
     began = time.monotonic()
     while time.monotonic() < began + baseline:
         # As many questions as the watching of a change takes, so that they do not count as its cost.
@@ -227,13 +241,12 @@ def _measure(
         time.sleep(PAUSE)
     changing_since = time.monotonic()
     visible = {}
-    for what, catalog, shown in changes():
-        Control(url).set_catalog(items=catalog)
+    for what, catalog, shown in steps:
+        github.set_catalog(items=catalog)
         published = proxy.publish(catalog)
         for worker in watchers:
-            until(lambda worker=worker, shown=shown: shown(info(worker)), LONGEST_WAIT, what, every=POLL)
+            until(lambda worker=worker, shown=shown: shown(info(worker)), longest, what, every=POLL)
         visible[what] = time.monotonic() - published
-        say(f"{what:14} in every worker after {visible[what]:.2f} s")
         time.sleep(PAUSE)
     ended = time.monotonic()
     return Result(

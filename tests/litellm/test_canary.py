@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support import planted
-
-pytestmark = pytest.mark.core
 
 
 def test_every_leak_of_litellm_is_found(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.litellm_versions import versions
 from sidecar.files import replace_file
 from sidecar.models.entries import PROVIDER
 from tests.fakes.catalog import CHAT, model, tier, tiered
@@ -34,7 +35,7 @@ def strict(gh, tmp_path_factory) -> Iterator[Proxy]:
     """A LiteLLM in which a deprecated member that the hook uses is an error; models file and config are followed."""
     env = {**gh.env(), "LITELLM_WORKER_STARTUP_HOOKS": "strict:start,litellm_hot_reload:start"}
     proxy = Proxy(tmp_path_factory.mktemp("strict"), env, config={"model_list": [MOCK]})
-    proxy.env["COPILOT_FOLLOW_CONFIG"] = str(proxy.config)
+    proxy.env |= {"COPILOT_FOLLOW_CONFIG": str(proxy.config), "COPILOT_SYNC_URL": "http://127.0.0.1:9"}
     shutil.copy(Path(__file__).with_name("strict.py"), proxy.home)
     proxy.login(gh.new_access_token())
     gh.set_catalog(items(250))
@@ -52,19 +53,22 @@ def test_nothing_that_is_about_to_go_is_used(strict, gh):
     until(lambda: worker.chat(P + "gpt-4o").status == 200, 15, "a first answer")
     gh.set_catalog(items(300, "new"))
     proxy.publish(items(300, "new"))
-    until(lambda: worker.chat(P + "new").status == 200, 5, "an added model")
-    until(lambda: price_of(proxy, "gpt-4o") == pytest.approx(3e-6), 5, "a changed price")
+    until(lambda: worker.chat(P + "new").status == 200, 20, "an added model")
+    until(lambda: price_of(proxy, "gpt-4o") == pytest.approx(3e-6), 20, "a changed price")
     proxy.publish(items(300))
-    until(lambda: worker.chat(P + "new").status == 400, 5, "a removed model")
+    until(lambda: worker.chat(P + "new").status == 400, 20, "a removed model")
     edited = {**CONFIG, "include": [str(proxy.models_file)], "model_list": [{**MOCK, "model_name": "renamed"}]}
     replace_file(proxy.config, yaml.safe_dump(edited).encode(), mode=0o644)
-    until(lambda: worker.chat("renamed").status == 200 and worker.chat("mock").status == 400, 5, "an edited config")
+    until(lambda: worker.chat("renamed").status == 200 and worker.chat("mock").status == 400, 20, "an edited config")
     gh.refuse_copilot_tokens()
     assert worker.chat(P + "gpt-4o").status == 401
-    until(lambda: worker.chat(P + "gpt-4o").status == 200, 5, "a renewed token")
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 20, "a renewed token")
     assert [line for line in proxy.hook_log() if "unexpectedly" in line] == []
     uses = json.loads((proxy.home / "uses.json").read_text())
     assert uses in (None, {}), "None: this LiteLLM has deprecated nothing yet"
+    paths = json.loads((proxy.home / "paths.json").read_text())
+    assert paths in (None, []), "None: this LiteLLM does not say on which of its paths callbacks are"
+    assert paths == [] or litellm_version() not in {item.number for item in versions() if item.role == "newest"}
 
 
 def price_of(proxy: Proxy, name: str) -> float:

@@ -19,6 +19,7 @@ from sidecar.models.entries import models_file_bytes
 from sidecar.settings import Settings
 from tests.fakes.catalog import CHAT, model
 from tests.support.entries import entries_of
+from tests.support.files import put
 from tests.support.waiting import until
 
 from .proxy import CONFIG, Proxy, Worker
@@ -88,7 +89,7 @@ def edited(gh, tmp_path_factory) -> Iterator[Edited]:
 @pytest.fixture(autouse=True)
 def loaded(edited: Edited) -> None:
     """Each test begins with the config that LiteLLM has loaded."""
-    edited.more.write_text(yaml.safe_dump({"model_list": [mock("included", "from another file")]}))
+    put(edited.more, yaml.safe_dump({"model_list": [mock("included", "from another file")]}))
     edited.write(model_list=copy.deepcopy(LOADED), general_settings={})
     names = {"stays", "changes", "leaves", "mine", "included", P + "gpt-4o"}
     edited.everywhere(lambda worker: worker.models() == names and "one" in worker.chat("changes").text)
@@ -131,7 +132,7 @@ def test_environment_variables_are_looked_up_and_included_files_followed(edited)
     """``os.environ/…`` gives what LiteLLM would read, and a file of ``include`` counts as the config itself."""
     edited.write(model_list=[*LOADED, mock("secret", "os.environ/MOCK_ANSWER")])
     edited.everywhere(lambda worker: "from the environment" in worker.chat("secret").text)
-    edited.more.write_text(yaml.safe_dump({"model_list": [mock("included", "and edited there")]}))
+    put(edited.more, yaml.safe_dump({"model_list": [mock("included", "and edited there")]}))
     edited.everywhere(lambda worker: "and edited there" in worker.chat("included").text)
 
 
@@ -140,7 +141,7 @@ def test_what_needs_a_restart_is_named(edited):
     before = len(edited.proxy.hook_log())
     edited.write(general_settings={"max_parallel_requests": 3}, router_settings={"num_retries": 1})
     wanted = "need a restart of LiteLLM: general_settings, router_settings"
-    until(lambda: len([line for line in edited.proxy.hook_log()[before:] if wanted in line]) == 2, 5, "a line each")
+    until(lambda: len([line for line in edited.proxy.hook_log()[before:] if wanted in line]) == 2, 20, "a line each")
     del edited.config["router_settings"]
 
 
@@ -159,8 +160,11 @@ def test_a_broken_config_changes_nothing(broken, edited):
     """Everything is served as before, one line per worker says what is wrong, and the next good config counts."""
     before = len(edited.proxy.hook_log())
     replace_file(edited.proxy.config, broken, mode=0o644)
-    until(lambda: len(edited.proxy.hook_log()) >= before + 2, 5, "a line each")
-    assert all("is invalid" in line for line in edited.proxy.hook_log()[before:])
+
+    def said() -> list[str]:
+        return [line for line in edited.proxy.hook_log()[before:] if "is invalid" in line]
+
+    until(lambda: len(said()) == 2, 20, "a line each")
     for worker in edited.proxy.clients:
         assert all(worker.chat(name).status == 200 for name in ("stays", "changes", "leaves", "mine", "included"))
     edited.write(model_list=[*LOADED, mock("comes", "hello")])
@@ -186,6 +190,7 @@ def test_a_hand_written_entry_takes_over_a_generated_name_and_gives_it_back(edit
 
 
 @pytest.mark.alone
+@pytest.mark.nightly
 @pytest.mark.feature("config followed")
 def test_twenty_edits_under_traffic_cost_no_request(edited, record_figure):
     """Clients ask without a pause for what stays and for what is edited: no failed request, no old answer after it."""
@@ -247,9 +252,9 @@ def test_managed_entries_have_one_owner(fresh_gh, start):
         listed = worker.request("GET", "/model/info").json()["data"]
         return sorted(item["model_name"] for item in listed)
 
-    until(lambda: served() == [P + "gpt-4.1", P + "gpt-4o"], 5, "each model once")
+    until(lambda: served() == [P + "gpt-4.1", P + "gpt-4o"], 20, "each model once")
     proxy.publish(items[:1])
-    until(lambda: served() == [P + "gpt-4o"], 5, "the removed one is gone")
+    until(lambda: served() == [P + "gpt-4o"], 20, "the removed one is gone")
     assert worker.chat(P + "gpt-4.1").status == 400
     said = len(proxy.hook_log())
     looked_until = time.monotonic() + 3.5

@@ -24,8 +24,6 @@ from sidecar.settings import Settings
 from tests.fakes.catalog import demo_catalog, model, warning
 from tests.support.examples import examples
 
-pytestmark = pytest.mark.core
-
 KEY = "sk-canary-7Q2nV9xWb4"
 ENVIRON = {
     "COPILOT_PICKER_ONLY": "false",
@@ -96,11 +94,11 @@ def published(items: Any, names: str) -> bytes | None:
     """What a sync would publish for a catalog, and again one after a restart; None where it reports an error."""
     try:
         found = catalog_items({"data": items})
-        merged, record = merge_absences({}, found, 3)
-        again, _ = merge_absences(load_absences(dump_absences(record)) or {}, found, 3)
         settings = Settings.load({**ENVIRON, "COPILOT_MODEL_NAMES": names})
-        data = models_file_bytes(entries_for(merged, settings)[1])
-        assert models_file_bytes(entries_for(again, settings)[1]) == data
+        merged = merge_absences({}, found, settings)
+        again = merge_absences(load_absences(dump_absences(merged.record)) or {}, found, settings)
+        data = models_file_bytes(entries_for(merged.items, settings)[1])
+        assert models_file_bytes(entries_for(again.items, settings)[1]) == data
     except SidecarError:
         return None
     return data

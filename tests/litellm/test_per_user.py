@@ -59,30 +59,34 @@ needs_per_user_login = pytest.mark.skipif(
 )
 
 
-def publish(proxy: Proxy, items: list[dict[str, Any]]) -> None:
-    proxy.publish(items, COPILOT_CREDENTIAL_NAME=CREDENTIAL, COPILOT_EMBEDDINGS="true")
+def publish(proxy: Proxy, items: list[dict[str, Any]], credential: str = CREDENTIAL) -> None:
+    proxy.publish(items, COPILOT_CREDENTIAL_NAME=credential, COPILOT_EMBEDDINGS="true")
 
 
 @needs_per_user_login
 @pytest.mark.core
 @pytest.mark.feature("per-user")
-@pytest.mark.parametrize("credentials", [[], [CREDENTIAL_ITEM]], ids=["no credential", "nobody connected"])
-def test_the_shared_login_is_never_used(
-    fresh_gh: GitHub, start: Callable[..., Proxy], credentials: list[dict[str, Any]]
-) -> None:
+def test_the_shared_login_is_never_used(fresh_gh: GitHub, start: Callable[..., Proxy]) -> None:
     """Without a seat of his own a caller gets a 401 that says what to do, on every endpoint, and Copilot no request."""
-    # That also holds while LiteLLM has no credential of that name, and the list of models follows as ever.
-    proxy = start(fresh_gh, config={"credential_list": credentials})
+    # That also holds for a credential that LiteLLM does not have, and the list of models follows as ever.
+    proxy = start(fresh_gh, config={"credential_list": [CREDENTIAL_ITEM]})
     proxy.login(fresh_gh.new_access_token())
     publish(proxy, CATALOG)
     proxy.start()
     names = {"github_copilot/" + item["id"] for item in CATALOG}
     until(lambda: proxy.models() == names, 10, "all models served")
     fresh_gh.clear()
-    for path, body in REQUESTS:
-        answer = proxy.request("POST", path, json=body)
-        assert answer.status_code == 401, (path, body, answer.text)
-        assert f"Connect GitHub Copilot for credential '{CREDENTIAL}'" in answer.text
+
+    def refused(credential: str) -> None:
+        for path, body in REQUESTS:
+            answer = proxy.request("POST", path, json=body)
+            assert answer.status_code == 401, (path, body, answer.text)
+            assert f"Connect GitHub Copilot for credential '{credential}'" in answer.text
+
+    refused(CREDENTIAL)
+    publish(proxy, CATALOG, "no-such-team")
+    until(lambda: "no-such-team" in proxy.chat("github_copilot/gpt-4o").text, 10, "another credential")
+    refused("no-such-team")
     publish(proxy, [*CATALOG[1:], model("gpt-6", endpoints=["/chat/completions"])])
     until(lambda: proxy.models() == names - {"github_copilot/gpt-4o"} | {"github_copilot/gpt-6"}, 10, "it follows")
     assert proxy.chat("github_copilot/gpt-6").status_code == 401

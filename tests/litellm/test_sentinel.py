@@ -127,7 +127,6 @@ def test_it_sees_a_bad_hook(fresh_gh, start):
         assert SEEN - seen == set()
 
 
-@pytest.mark.core
 def test_it_sees_what_a_stock_litellm_does(fresh_gh, start):
     """Without the hook every version talks to GitHub on the event loop, at start if not with each request."""
     gh = fresh_gh

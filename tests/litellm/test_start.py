@@ -26,6 +26,8 @@ OWN = {
     "litellm_params": {"model": "github_copilot/gpt-4o", "extra_headers": Settings().editor_headers()},
 }
 
+WORKERS = [pytest.param(1, marks=pytest.mark.core), pytest.param(2, marks=pytest.mark.nightly)]
+
 
 def served(gh) -> list[dict[str, Any]]:
     """The catalog items that are in the models file, and that this LiteLLM has an endpoint for."""
@@ -58,7 +60,7 @@ def fails_fast(worker: Worker, models: Iterable[str], reason: str) -> None:
     assert answer.seconds < 1
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.core), 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_models_serve_within_5_seconds_of_a_login_that_comes_after_the_start(workers, fresh_gh, start):
     """Before a login requests fail at once and say why; after it all models serve, hand-written ones too."""
     gh = fresh_gh
@@ -80,7 +82,7 @@ def test_models_serve_within_5_seconds_of_a_login_that_comes_after_the_start(wor
     assert gh.refusals == []
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.core), 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_models_serve_within_5_seconds_of_githubs_return(workers, fresh_gh, start):
     """LiteLLM started while GitHub was down; its models come back by themselves, without a restart."""
     gh = fresh_gh

@@ -19,8 +19,6 @@ from tests.support.waiting import until
 
 from .proxy import Proxy, litellm_command
 
-pytestmark = pytest.mark.core
-
 P = PROVIDER
 # Unlike anything that LiteLLM or an SDK would send by itself.
 AS_SET = {
@@ -98,6 +96,7 @@ def proxy(gh, tmp_path_factory) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("picture", [False, True], ids=["text", "picture"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(("path", "name"), WAYS)
@@ -116,6 +115,7 @@ def test_each_header_arrives_once_and_as_set(gh, proxy, path, name, stream, pict
         assert (path, name) in ELSEWHERE
 
 
+@pytest.mark.core
 def test_embeddings_get_litellms_own_headers(gh, proxy):
     """LiteLLM takes no ``extra_headers`` there: what arrives is the token and LiteLLM's own editor, each once."""
     gh.clear()

@@ -16,14 +16,17 @@ PARTS = (
     "requirements.lock",
     "config.yaml",
     "pyproject.toml",
+    "docs",
     "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
     "LICENSE",
 )
 TOKEN = canary.new("a")
 
 
 class Clone:
-    """A copy of the tree; its path has a space, a quote and a percent sign."""
+    """A copy of the tree; its path has a space, a quote and a percent sign. The user's config is elsewhere: at home."""
 
     def __init__(self, gh, directory, venv):
         self.gh, self.home = gh, directory / "home"
@@ -32,10 +35,12 @@ class Clone:
         self.home.mkdir()
         self.root.mkdir()
         for name in PARTS:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-            copy(ROOT / name, self.root / name)
-        for left in self.root.rglob("__pycache__"):
-            shutil.rmtree(left)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(ROOT / name, self.root / name)
+        self.config = self.home / "config.yaml"
+        self.config.write_text("# mine\nmodel_list: []  # kept\n")
         self.environ = {
             **gh.env(),
             "PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin",
@@ -43,20 +48,16 @@ class Clone:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    @property
-    def config(self):
-        return self.root / "config.yaml"
-
     def log_in(self):
         self.gh.new_access_token(token=TOKEN)
         self.tokens.mkdir(parents=True)
         put_secret(self.tokens / "access-token", TOKEN)
 
-    def run(self, script, *arguments, cwd="/", timeout=60, **environ):
-        """A script from start to end, by its full path, in another directory."""
+    def run(self, script, *arguments, cwd=None, timeout=60, **environ):
+        """A script from start to end, by its full path, in the directory of the user's config or another one."""
         process = subprocess.Popen(
             [str(self.root / "scripts" / script), *arguments],
-            cwd=cwd,
+            cwd=cwd or self.home,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -22,6 +22,7 @@ def trap(tmp_path):
         for file in ("__init__.py", "__main__.py", "cli.py", "logs.py"):
             (package / file).write_text(f"open({str(mark)!r}, 'a').write({name + ' '!r} + __name__ + chr(10))\n")
         (directory / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write({name!r} + chr(10))\n")
+    (directory / "config.yaml").write_text("model_list: []\n")
     for name in ("python3", "python", "env", "flock", "sidecar.sh", "_common.sh"):
         program = directory / name
         program.write_text(f"#!/bin/sh\necho {name} >>'{mark}'\n")
@@ -58,8 +59,12 @@ def test_every_script_is_tried(clone):
     """A script that is added has to be tried above, unless it works on the clone itself or is no program of its own."""
     names = {name for name in os.listdir(clone.root / "scripts") if not name.startswith("_")}
     developers = {
-        *("bench_reload.py", "compatibility.py", "fuzz.sh", "k8s_scale.py", "litellm_versions.py", "lock_litellm.sh"),
-        *("matrix.sh", "nightly.sh", "pin_images.sh", "reference.py", "scan.sh", "structure.py", "test.sh"),
+        *("bench.py", "compatibility.py", "fuzz.sh", "k8s_scale.py", "litellm_versions.py", "lock_litellm.sh"),
+        *(
+            *("matrix.sh", "nightly.sh", "pictures.py", "pin_images.sh", "reference.py", "scan.sh", "soak.py"),
+            *("structure.py", "test.sh", "ci.sh", "pythons.sh", "messages.py", "cures.yml", "interface.py"),
+            *("release.py", "sbom.py", "image.sh"),
+        ),
     }
     tried = {mark.args[1][number][0] for mark in test_nothing_of_the_working_directory_is_executed.pytestmark
              for number in range(len(mark.args[1]))}  # fmt: skip

@@ -33,7 +33,15 @@ class Tree:
         (home / "bin").mkdir()
         (home / "requirements-litellm").mkdir()
         (home / "requirements-litellm" / "versions.txt").write_text(LIST)
-        for name in ("_uv.sh", "compatibility.py", "litellm_versions.py", "lock_litellm.sh", "matrix.sh", "test.sh"):
+        for name in (
+            "_uv.sh",
+            "compatibility.py",
+            "litellm_versions.py",
+            "lock_litellm.sh",
+            "matrix.sh",
+            "pythons.sh",
+            "test.sh",
+        ):
             shutil.copy(ROOT / "scripts" / name, home / "scripts")
         self.stand_in(home / "bin" / "uv", UV)
         self.stand_in(home / "bin" / "python", PYTEST)
@@ -111,10 +119,7 @@ def test_the_tests_run_on_the_version_that_is_asked_for(tree):
     assert (tree.home / ".venv-litellm-1.9.0").is_dir()
     assert any(call.startswith("uv pip install") and "--require-hashes" in call for call in calls)
     _, calls = tree.run("test.sh", "--litellm=1.9.0", "--core")
-    assert pytest_calls(calls) == [
-        "-n 4 -m core and not alone --durations=15 tests/litellm",
-        "-m core and alone --durations=15 tests/litellm",
-    ]
+    assert pytest_calls(calls) == ["-n 4 -m core and not alone --durations=15 tests/litellm"]
     assert not any(call.startswith("uv") for call in calls)
     _, calls = tree.run("test.sh", "--litellm", "1.9.0", "-k", "renewal")
     assert pytest_calls(calls) == ["tests/litellm -k renewal"]
@@ -127,8 +132,8 @@ def test_the_tests_run_on_the_version_that_is_asked_for(tree):
     assert pytest_calls(calls) == ["-k renewal"] and (tree.home / ".venv-litellm-1.10.0").is_dir()
 
 
-@pytest.mark.parametrize("part", ["not alone", "-m alone", "no part"])
-def test_a_failure_of_either_part_is_one_of_the_run(tree, part):
+@pytest.mark.parametrize("part", ["-m not", "-m alone", "no part"])
+def test_a_failure_of_any_part_is_one_of_the_run(tree, part):
     """What comes last is run all the same, and what an earlier run recorded of the version is gone."""
     tree.run("lock_litellm.sh", "--all")
     recorded = tree.home / "build" / "compatibility"
@@ -141,27 +146,33 @@ def test_a_failure_of_either_part_is_one_of_the_run(tree, part):
 
 
 def test_the_quick_ones_and_all(tree):
-    """Without arguments: checks, and what needs neither engine nor cluster nor quiet. --all: checks, and all tests."""
+    """Without arguments: checks, and what needs no engine, cluster or quiet. --all: all tests; --checks: none."""
     tree.run("lock_litellm.sh", "--all")
     for tool in ("ruff", "mypy", "shellcheck", "git"):
         tree.stand_in(tree.home / "bin" / tool, "")
-    for check in ("structure.py", "reference.py", "compatibility.py"):
+    for check in ("structure.py", "reference.py", "messages.py", "compatibility.py"):
         (tree.home / "scripts" / check).write_text("")
     quick, all_parts = tree.run("test.sh")[1], tree.run("test.sh", "--all")[1]
     (call,) = pytest_calls(quick)
-    assert call == "-n 4 -m (core or not litellm) and not (long or alone or containers or cluster) --durations=15"
+    left_out = "not (long or alone or containers or cluster)"
+    assert call == f"-n 4 -m (core or not litellm) and {left_out} --durations=15"
     assert "results in " in quick
-    assert pytest_calls(all_parts) == ["-n 4 -m not alone --durations=15", "-m alone --durations=15"]
-    for calls in (quick, all_parts):
+    assert pytest_calls(all_parts) == [
+        "-n 4 -m not alone and not nightly --durations=15",
+        "-m alone and not nightly --durations=15",
+    ]
+    checks = tree.run("test.sh", "--checks")[1]
+    assert pytest_calls(checks) == []
+    for calls in (quick, all_parts, checks):
         assert {"ruff check .", "ruff format --check .", "mypy "} <= set(calls)
 
 
 @pytest.mark.parametrize(
     ("part", "core", "code"),
-    [("and alone", ["--core"], 0), ("and not alone", ["--core"], 5), ("-m alone", [], 5), ("-m not alone", [], 5)],
+    [("-m core", ["--core"], 5), ("-m alone", [], 5), ("-m not", [], 5)],
 )
-def test_only_the_core_may_have_nothing_that_measures(tree, part, core, code):
-    """No tests at all is pytest's exit code 5, and a failure but for what the core lacks."""
+def test_no_part_may_be_without_tests(tree, part, core, code):
+    """No tests at all is pytest's exit code 5, and a failure. The core has nothing that measures."""
     tree.run("lock_litellm.sh", "--all")
     done, _ = tree.run("test.sh", "--litellm", "1.9.0", *core, FAILS=part, CODE="5")
     assert done.returncode == code
@@ -177,11 +188,31 @@ def test_the_matrix_goes_on_after_a_failure(tree):
     """All but the newest by default; how long each took, which failed, and the page, come at the end."""
     tree.stand_in(tree.home / "scripts" / "test.sh", '[ "$2" != 1.8.0 ] || exit 3')
     done, calls = tree.run("matrix.sh")
-    assert [call for call in calls if call.startswith("test.sh")] == [
-        f"test.sh --litellm {version} --core" for version in ("1.8.0", "1.9.0")
+    assert sorted(call for call in calls if call.startswith("test.sh")) == [
+        *("test.sh --litellm 1.8.0 --core", "test.sh --litellm 1.8.0 --install"),
+        *("test.sh --litellm 1.9.0 --core", "test.sh --litellm 1.9.0 --install"),
     ]
     assert done.returncode == 1 and "LiteLLM 1.8.0\n" in done.stderr
     assert "LiteLLM 1.8.0: 0 s\nLiteLLM 1.9.0: 0 s\n" in done.stdout
     assert "| 1.9.0 (default) |" in (tree.home / "docs" / "compatibility.md").read_text()
     done, calls = tree.run("matrix.sh", "1.9.0")
     assert done.returncode == 0 and len([call for call in calls if call.startswith("test.sh")]) == 1
+
+
+def test_the_pythons_go_on_after_a_failure(tree):
+    """Each Python that is here has an environment of its own; one that fails is named, one that is not here too."""
+    (tree.home / "requirements-test.lock").write_text("pytest")
+    for version in ("3.12", "3.13"):
+        text = f'[ "$1" != -c ] || {{ echo {version}.7; exit; }}'
+        tree.stand_in(tree.home / "bin" / f"python{version}", text + PYTEST)
+    done, calls = tree.run("pythons.sh", "3.12", "3.13", "3.99", FAILS="python-3.12.7.xml")
+    assert done.returncode == 1 and "the unit tests do not pass on Python 3.12\n" in done.stderr
+    assert "there is no python3.99 here" in done.stdout
+    made = [call for call in calls if " -m venv " in call]
+    assert made == [f"python{version} -m venv --clear .venv-python-{version}" for version in ("3.12", "3.13")]
+    assert len([call for call in calls if "--require-hashes -r requirements-test.lock" in call]) == 2
+    runs = pytest_calls(calls)
+    assert [run.rpartition("/")[2] for run in runs] == ["python-3.12.7.xml", "python-3.13.7.xml"]
+    named = [word for word in runs[0].split() if word.startswith("tests/")]
+    assert len(named) == 5 and all((ROOT / name).exists() for name in named)
+    assert "3.14" in (tree.home / "docs" / "compatibility.md").read_text()

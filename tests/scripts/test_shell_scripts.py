@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 from tests.fakes.catalog import model
 from tests.support import canary
+from tests.support.paths import ROOT
 from tests.support.waiting import until
 
 FAKE_CRONTAB = """#!/bin/sh
@@ -32,7 +34,8 @@ def test_sync(clone):
     done = clone.run("sync_copilot_models.sh", COPILOT_ON_CHANGE=f"touch '{clone.home}/told'")
     assert done.returncode == 0, done.stderr
     assert entries(clone) == ["github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
-    assert len(list(clone.root.glob("config.yaml.bak-*"))) == 1 and (clone.home / "told").exists()
+    assert len(list(clone.home.glob("config.yaml.bak-*"))) == 1 and (clone.home / "told").exists()
+    assert (clone.root / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
     log = (clone.root / "logs" / "copilot_sync.log").read_text()
     assert "added github_copilot/gpt-4o" in log and log.splitlines()[-1].endswith(" done")
     assert log.splitlines()[0][:2] == "20"
@@ -60,6 +63,7 @@ def test_two_syncs_at_once(clone):
     clone.gh.fail("/models", how="hang", times=1)
     first = subprocess.Popen(
         [str(clone.root / "scripts" / "sync_copilot_models.sh")],
+        cwd=clone.home,
         env=clone.environ,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -118,6 +122,22 @@ def test_interval_refused(clone, crontab, minutes):
     assert done.returncode == 2 and "minutes" in done.stderr and not crontab.exists()
 
 
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ("3600", "3600 minutes (60 hours); the interval is in minutes.*3600 seconds, that is .*INTERVAL=60 here"),
+        ("900", "900 minutes (15 hours); .*900 seconds, that is .*=15 here"),
+        ("90", "90 minutes (1 hours and 30 minutes)"),
+        ("0", "=0 would be never.*--remove"),
+    ],
+)
+def test_seconds_are_not_taken_for_minutes(clone, crontab, interval, said):
+    """An interval is said in words, and one that is meant in seconds is answered with its minutes."""
+    done = clone.run("setup_cron.sh", COPILOT_MODEL_SYNC_INTERVAL=interval)
+    assert re.search(said.replace("(", r"\(").replace(")", r"\)"), done.stderr, re.DOTALL), done.stderr
+    assert not crontab.exists()
+
+
 def test_install_update_remove(clone, crontab):
     """One line is installed, brought up to date and removed; all others stay byte for byte."""
     others = "# mine\nMAILTO=me\n5 4 * * * /bin/true 'a  b' %x\n"
@@ -134,14 +154,62 @@ def test_install_update_remove(clone, crontab):
     assert crontab.read_text() == others and not kept.exists()
 
 
+def test_run_again_it_keeps_what_it_saved(clone, crontab, tmp_path):
+    """Config, interval, directory and settings stay unless the environment sets them anew; the output names both."""
+    other = tmp_path / "other.yaml"
+    other.write_text("model_list: []\n")
+    first = {"CONFIG_FILE": "../other.yaml", "COPILOT_MODEL_SYNC_INTERVAL": "360", "COPILOT_ON_CHANGE": "sh -c 'a b'"}
+    said = clone.run("setup_cron.sh", **first, COPILOT_REMOVE_AFTER="2").stdout
+    assert "other.yaml every 360 minutes (6 hours); the log is" in said
+    again = clone.run("setup_cron.sh", cwd="/", COPILOT_REMOVE_AFTER="5", COPILOT_ALIASES_FILE="a.yaml").stdout
+    assert again == said
+    script = f". '{str(clone.root).replace(chr(39), chr(39) + chr(92) + chr(39) + chr(39))}/.cron.env'; pwd; env"
+    kept = subprocess.run(
+        ["bash", "-c", script], env={}, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert kept[0] == str(clone.home) and os.path.samefile(
+        next(line for line in kept if line.startswith("CONFIG_FILE=")).partition("=")[2], other
+    )
+    assert {"COPILOT_ON_CHANGE=sh -c 'a b'", "COPILOT_REMOVE_AFTER=5", "COPILOT_ALIASES_FILE=//a.yaml"} <= set(kept)
+    new = clone.run("setup_cron.sh", CONFIG_FILE=str(clone.config), COPILOT_MODEL_SYNC_INTERVAL="60").stdout
+    assert f"cron syncs {clone.config} every 60 minutes;" in new and crontab.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"), [("none.yaml", "does not exist"), ("{}/config.yaml", "comes with the clone")]
+)
+def test_the_wrong_config_is_not_set_up(clone, crontab, config, said):
+    """One that is not there, and the clone's own, are refused before anything is installed or saved."""
+    done = clone.run("setup_cron.sh", CONFIG_FILE=config.format(clone.root))
+    assert done.returncode == 2 and said in done.stderr and "CONFIG_FILE" in done.stderr
+    assert not crontab.exists() and not (clone.root / ".cron.env").exists()
+
+
 def test_first_crontab(clone, crontab):
-    """A user without a crontab gets one; a crontab that cannot be read is not replaced."""
+    """A user without a crontab gets one; one that cannot be read or written is not replaced, nor what was saved."""
     assert clone.run("setup_cron.sh").returncode == 0
     assert crontab.read_text().count("\n") == 1
-    (crontab.parent / "bin" / "crontab").write_text("#!/bin/sh\necho 'you are not allowed' >&2; exit 1\n")
-    done = clone.run("setup_cron.sh")
-    assert done.returncode not in {0, 1} and "not allowed" in done.stderr
-    assert crontab.read_text().count("\n") == 1
+    saved = (clone.root / ".cron.env").read_bytes()
+    command = crontab.parent / "bin" / "crontab"
+    reads = FAKE_CRONTAB.replace('exec cat >"$CRONTAB"', "{ echo 'you are not allowed' >&2; exit 1; }")
+    for text in ("#!/bin/sh\necho 'you are not allowed' >&2; exit 1\n", reads):
+        command.write_text(text)
+        for arguments in ([], ["--remove"]):
+            done = clone.run("setup_cron.sh", *arguments, COPILOT_REMOVE_AFTER="9")
+            assert done.returncode == 5 and "not allowed" in done.stderr and "/etc/cron.allow" in done.stderr
+            assert (clone.root / ".cron.env").read_bytes() == saved and crontab.read_text().count("\n") == 1
+            assert sorted(path.name for path in clone.root.glob(".cron*")) == [".cron.env"]
+
+
+def test_crons_settings_are_gone(clone, crontab):
+    """Where .cron.env or its directory is missing, the run fails with the cure in cron's log, and not with "would"."""
+    log = clone.root / "logs" / "cron_sync.log"
+    environ = {"COPILOT_CRON_ENV": str(clone.root / ".cron.env"), "COPILOT_SYNC_LOG": str(log)}
+    done = clone.run("sync_copilot_models.sh", **environ)
+    assert done.returncode == 2 and "Run scripts/setup_cron.sh again" in done.stderr and "again" in log.read_text()
+    (clone.root / ".cron.env").write_text("cd /no/such/directory || return\n")
+    assert clone.run("sync_copilot_models.sh", **environ).returncode == 2
+    assert log.read_text().count("setup_cron.sh again") == 2 and log.stat().st_mode & 0o777 == 0o600
 
 
 def test_no_crontab_command(clone, tmp_path):
@@ -155,7 +223,8 @@ def test_no_crontab_command(clone, tmp_path):
 def test_the_line_in_crons_environment(clone, crontab):
     """The line works with what cron gives: sh, HOME, LOGNAME and a short PATH; it logs to cron_sync.log."""
     clone.log_in()
-    assert clone.run("setup_cron.sh", cwd=clone.home, CONFIG_FILE="here.yaml").returncode == 0
+    (clone.home / "here.yaml").write_text("model_list: []\n")
+    assert clone.run("setup_cron.sh", CONFIG_FILE="here.yaml").returncode == 0
     command = crontab.read_text().split(" ", 5)[5].rstrip("\n").replace("\\%", "%")
     environ = {"HOME": str(clone.home), "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "LOGNAME": "nobody"}
     done = subprocess.run(["/bin/sh", "-c", command], env=environ, cwd="/", capture_output=True, text=True, check=False)

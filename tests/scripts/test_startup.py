@@ -120,8 +120,9 @@ def test_serves_follows_survives_and_ends(clone, start):
     server = next(pid for pid in children(startup.process.pid) if LITELLM in arguments(pid))
     pidfile = clone.home / "pid"
     pidfile.write_text(str(server))
+    other = str(clone.home / "other.yaml")
     told = subprocess.run(
-        [sys.executable, "-m", "sidecar", "sync", "--config", str(clone.home / "other.yaml"), "--on-change", "cat"],
+        [sys.executable, "-m", "sidecar", "sync", "--config", other, "--create", "--on-change", "cat"],
         cwd=clone.root,
         env={
             **clone.environ,
@@ -176,7 +177,12 @@ def test_litellm_ends(clone, start, tmp_path):
 
 @pytest.mark.parametrize(
     ("environ", "text"),
-    [({"LITELLM": "no-such-litellm"}, "command not found"), ({"LITELLM_CONFIG": "/no.yaml"}, "LITELLM_CONFIG")],
+    [
+        ({"LITELLM": "no-such-litellm"}, "command not found"),
+        ({"LITELLM_CONFIG": "/no.yaml"}, "/no.yaml cannot be read"),
+        ({"LITELLM_CONFIG": ""}, "//config.yaml cannot be read"),
+        ({"LITELLM_CONFIG": "", "CONFIG_FILE": "/other.yaml"}, "/other.yaml cannot be read"),
+    ],
 )
 def test_refusals(clone, start, environ, text):
     """What is missing is said before anything is started."""

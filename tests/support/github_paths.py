@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-EXCHANGE, MODELS, USER = "/copilot_internal/v2/token", "/models", "/user"
+EXCHANGE, MODELS, USER, CREDIT = "/copilot_internal/v2/token", "/models", "/user", "/copilot_internal/user"
 DEVICE, POLL = "/login/device/code", "/login/oauth/access_token"

@@ -19,9 +19,11 @@ from .waiting import until
 class Process:
     """A command of the package as a real process; its output is collected as it comes, and searched for secrets."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environ: Mapping[str, str], program: Sequence[str] = ("-m", "sidecar")
+    ) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "sidecar", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=ROOT,
             env=environ,
             stdin=subprocess.DEVNULL,

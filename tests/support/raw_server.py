@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,14 +10,14 @@ from contextlib import suppress
 
 
 class RawServer:
-    """Lets ``speak`` answer each connection on a free port of 127.0.0.1; a context manager.
+    """Lets ``speak`` answer each connection on a free (or the given) port of 127.0.0.1; a context manager.
 
     ``speak`` gets the connection and an event that is set when the test is over. ``connections`` counts them.
     """
 
-    def __init__(self, speak: Callable[[socket.socket, threading.Event], None]) -> None:
+    def __init__(self, speak: Callable[[socket.socket, threading.Event], None], port: int = 0) -> None:
         self.speak, self.over, self.connections = speak, threading.Event(), 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._open: list[socket.socket] = []
@@ -49,11 +50,19 @@ class RawServer:
             self.speak(connection, self.over)
 
 
+def take_request(connection: socket.socket) -> None:
+    """Read a request with its body: what is left unread when a connection is closed turns its end into a reset."""
+    head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+    length = re.search(rb"^content-length: *(\d+)", head, re.IGNORECASE | re.MULTILINE)
+    while length and len(body) < int(length[1]) and (more := connection.recv(65536)):
+        body += more
+
+
 def say(data: bytes) -> Callable[[socket.socket, threading.Event], None]:
     """Answers any request with ``data``."""
 
     def speak(connection: socket.socket, _: threading.Event) -> None:
-        connection.recv(65536)
+        take_request(connection)
         connection.sendall(data)
 
     return speak
@@ -63,7 +72,7 @@ def drip(first: bytes, piece: bytes, *, every: float = 0.02) -> Callable[[socket
     """Says ``first``, then ``piece`` again and again: an answer that never ends, and never is silent for long."""
 
     def speak(connection: socket.socket, over: threading.Event) -> None:
-        connection.recv(65536)
+        take_request(connection)
         connection.sendall(first)
         while not over.wait(every):
             connection.sendall(piece)

@@ -13,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(directory: Path) -> Path:
-    """A certificate for 127.0.0.1 that is its own CA: ``ca.crt``, and with its key ``server.pem``, in ``directory``."""
+def make_certificate(directory: Path, *, host: str = "127.0.0.1", days: int = 1) -> Path:
+    """A certificate for an address that is its own CA: ``ca.crt``, and with its key ``server.pem``, in ``directory``.
+
+    It is valid for so many days; where they are negative, it ended as many days ago.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api")])
     now = datetime.datetime.now(datetime.UTC)
@@ -24,9 +27,9 @@ def make_certificate(directory: Path) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .not_valid_before(now - datetime.timedelta(days=1 + abs(days)))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )

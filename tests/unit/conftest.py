@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config import held
+from sidecar.litellm_hot_reload import text
 from tests.fakes.catalog import model
 from tests.fakes.github import GitHub
 from tests.support import canary
 from tests.support.bench import Bench
+from tests.support.files import NOBODY
 
 
 @pytest.fixture(autouse=True)
@@ -25,17 +28,17 @@ def no_proxy(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def root_logger():
-    """A test that sets up logging, as the command line does, leaves the root logger as it was, and no file open."""
-    root, urllib3 = logging.getLogger(), logging.getLogger("urllib3")
-    handlers, levels = root.handlers[:], (root.level, urllib3.level)
-    yield root
-    opened = [handler for handler in root.handlers if handler not in handlers]
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    urllib3.setLevel(levels[1])
-    for handler in opened:
-        handler.close()
+def own_secrets(monkeypatch):
+    """No test hides what an earlier one called a secret."""
+    monkeypatch.setattr(text, "_remembered", {False: {}, True: {}})
+    monkeypatch.setattr(text, "_known", text._Known())
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """A config that a test has just written counts as settled, and nobody else writes to it (``test_saves.py``)."""
+    monkeypatch.setattr(held, "QUIET", 0)
+    monkeypatch.setattr(held, "_GRACE", 0)
 
 
 @pytest.fixture
@@ -64,6 +67,15 @@ def outside():
             path.chmod(0o755)
     canary.search_files(directory)
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def anothers(outside):
+    """A directory that belongs to another user."""
+    if os.geteuid() != 0:
+        return Path("/")
+    os.chown(outside, NOBODY, NOBODY)
+    return outside
 
 
 @pytest.fixture

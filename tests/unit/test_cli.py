@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
+import requests
 
+from sidecar import __version__
 from sidecar.cli import main
+from sidecar.service.loop import POLL_INTERVAL
 from tests.fakes.catalog import model
 from tests.support.files import files_under
 from tests.support.github_paths import EXCHANGE, MODELS
@@ -87,7 +93,7 @@ def test_typo(bench):
 
 def test_defect(bench, monkeypatch, capsys):
     """A defect of the program ends with 70 and its traceback, not with 0."""
-    monkeypatch.setattr("sidecar.cli.run_once", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("sidecar.cli.sync.run_once", lambda *_, **__: 1 / 0)
     assert main(["sync"], bench.environ) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
 
@@ -119,7 +125,7 @@ def test_service(bench):
     assert bench.run("healthcheck").code == 0
     bench.log_in()
     until(bench.names, what="the models")
-    until(lambda: "copilot_models 2\n" in bench.ask("/metrics").text)
+    until(lambda: 'copilot_sync_models{state="served"} 2\n' in bench.ask("/metrics").text)
     assert service.ends_at_once() == 0 and service.stdout == ""
     assert service.messages()[-1] == "stopped" and "models published" in service.messages()
     assert bench.run("healthcheck").code == 1
@@ -196,10 +202,91 @@ def test_service_with_wrong_settings(bench, environ):
     assert files_under(bench.shared) == {}
 
 
+def test_wrong_settings_where_the_service_is_started_again(bench):
+    """With the mark of the entry point it says them once and stays, unready, until it is stopped, and ends with 2."""
+    wrong = {"SIDECAR_SUPERVISED": "1", "COPILOT_MODEL_SYNC_INTERVAL": "soon"}
+    service = bench.start("run", **wrong).saw("COPILOT_MODEL_SYNC_INTERVAL")
+    address = f"http://127.0.0.1:{bench.port}"
+    stays(service, threads=3)
+    state = requests.get(f"{address}/api/status", timeout=20).json()
+    assert (state["state"], state["error"], state["alive"], state["ready"]) == ("settings", "UsageError", True, False)
+    assert "COPILOT_MODEL_SYNC_INTERVAL='soon'" in state["text"] and state["cure"]
+    assert "COPILOT_MODEL_SYNC_INTERVAL" in requests.get(address, timeout=20).text
+    assert requests.get(f"{address}/readyz", timeout=20).status_code == 503
+    probe = bench.run("healthcheck", **wrong)
+    assert probe.code == 2 and "COPILOT_MODEL_SYNC_INTERVAL='soon'" in probe.stderr
+    assert service.ends_at_once() == 2
+    assert [record["event"] for record in service.records] == ["service.failed"]
+    assert files_under(bench.shared) == {}
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_wrong_settings_without_a_port_to_show_them_on(bench, off):
+    """It stays as well where the port is switched off, or in use."""
+    with socket.create_server(("", bench.port)):
+        environ = {"COPILOT_HEALTH_PORT": "0" if off else str(bench.port), "COPILOT_REMOVE_AFTER": "x"}
+        service = bench.start("run", SIDECAR_SUPERVISED="1", **environ).saw("COPILOT_REMOVE_AFTER")
+        stays(service, threads=2)
+        assert service.ends_at_once() == 2 and len(service.records) == 1
+
+
+def stays(service, *, threads):
+    """Wait until it waits, which is in the last one of its threads: signals are handled, and the port is open."""
+    until(lambda: len(os.listdir(f"/proc/{service.popen.pid}/task")) == threads)
+
+
 def test_service_without_its_volume(bench):
     """Without the shared directory the service ends with 5 and names it."""
     process = bench.run("run", COPILOT_MODELS_FILE="/nowhere/models.yaml")
     assert process.code == 5 and "/nowhere" in process.records[-1]["message"]
+
+
+def test_the_first_line(bench):
+    """It says the version and where the service listens; what is wrong with the settings comes after it."""
+    service = bench.start("run", COPILOT_MODEL_NAME="x").saw("COPILOT_MODEL_NAME ")
+    service.signal()
+    first, second, *_ = service.records
+    assert (first["event"], first["version"], first["port"]) == ("service.started", __version__, bench.port)
+    assert f"listens on port {bench.port}" in first["message"] and second["event"] == "setting.unknown"
+    assert bench.start("run", COPILOT_HEALTH_PORT="0").saw("listens on no port").saw("no sync").signal() == 0
+
+
+def test_a_signal_asks_for_a_sync(bench):
+    """SIGUSR1 starts a sync at once, one a minute; what it does to the other commands is as before."""
+    bench.log_in()
+    service = bench.start("run").saw("models published")
+    bench.gh.set_catalog([*bench.gh.catalog, model("new")])
+    service.popen.send_signal(signal.SIGUSR1)
+    until(lambda: "github_copilot/new" in bench.names(), what="the sync that was asked for")
+    for _ in range(20):
+        service.popen.send_signal(signal.SIGUSR1)
+    time.sleep(2 * POLL_INTERVAL)
+    assert service.ends_at_once() == 0 and bench.gh.count(MODELS) == 2
+    assert [record["event"] for record in service.records].count("sync.asked") == 1
+    bench.gh.fail(EXCHANGE, how="hang")
+    command = bench.start("sync")
+    until(lambda: bench.gh.count(EXCHANGE) == 3)
+    assert command.signal(signal.SIGUSR1) == -signal.SIGUSR1
+
+
+def test_log_format(bench):
+    """The service logs text to a terminal, JSON to anything else, and commands text; or as COPILOT_LOG_FORMAT says."""
+    terminal, stderr = pty.openpty()
+    command = [sys.executable, "-m", "sidecar", "run"]
+    with subprocess.Popen(command, cwd=ROOT, env=bench.environ, stderr=stderr) as process:
+        assert os.read(terminal, 4096).startswith(b"info: version ")
+        process.terminate()
+    os.close(terminal)
+    os.close(stderr)
+    text = bench.start("run", COPILOT_LOG_FORMAT="text").saw("no sync")
+    assert text.signal() == 0 and text.stderr.startswith("info: version ")
+    bench.gh.fail(EXCHANGE, how="reset", times=1)
+    bench.log_in()
+    assert bench.run("sync", COPILOT_LOG_FORMAT="json").records[0]["event"] == "request.retried"
+    wrong = bench.run("run", COPILOT_LOG_FORMAT="xml")
+    assert (
+        wrong.code == 2 and "COPILOT_LOG_FORMAT='xml' is not one of: auto, text, json" in wrong.records[-1]["message"]
+    )
 
 
 def test_port_taken(bench):

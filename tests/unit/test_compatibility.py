@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from scripts import compatibility
-from scripts.compatibility import FEATURES, Run, load, page, read
+from scripts.compatibility import (
+    FEATURES,
+    KUBERNETES,
+    PYTHONS,
+    WORKFLOW,
+    Run,
+    load,
+    load_pythons,
+    page,
+    read,
+    read_pythons,
+)
 from scripts.litellm_versions import ROOT, Version, versions
+from tests.support.named_tests import missing, named
 
 LISTED = [Version("1.8.0", "oldest", "why"), Version("1.9.0", "default", "why"), Version("1.10.0", "newest", "why")]
 TESTS = """
@@ -123,7 +137,7 @@ def test_the_page_shows_each_version_once(tmp_path):
     ]
     (tmp_path / "1.9.0.jsonl").write_text("".join(json.dumps(part) + "\n" for part in parts))
     runs = load(tmp_path)
-    text = page(LISTED, runs)
+    text = page(LISTED, runs, {})
     assert "| 1.9.0 (default) | yes | **no** | not run | not run | – | not run |" in text
     assert "| 1.8.0 (oldest) |" + " not run |" * len(FEATURES) in text
     assert "| silence, ms |  | 41.25 |  |" in text and "| served again after, s |  | 0.5 |  |" in text
@@ -131,10 +145,46 @@ def test_the_page_shows_each_version_once(tmp_path):
     assert "- 1.9.0, per-user: there since 1.10\n" in text
     again = read(text)
     assert again == {"1.8.0": Run(), "1.10.0": Run(), **runs}
-    assert page(LISTED, again) == text
+    assert page(LISTED, again, {}) == text
 
 
 def test_the_page_names_the_versions_of_the_list():
     """docs/compatibility.md shows every listed version, in its order, and no other."""
     shown = read(compatibility.PAGE.read_text("utf-8"))
     assert list(shown) == [version.number for version in versions()], "run scripts/matrix.sh"
+
+
+def test_the_page_shows_what_ran_on_each_python(tmp_path):
+    """A Python that was run has its counts; one that was not has those of the page, or where it is run."""
+    suite = (
+        '<testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="106" time="1"/></testsuites>'
+    )
+    (tmp_path / "python-3.12.9.xml").write_text(suite)
+    (tmp_path / "1.9.0.jsonl").write_text("")
+    ran = load_pythons(tmp_path)
+    assert ran == {"3.12": ["3.12.9", "100", "3", "3"]}
+    text = page(LISTED, {}, ran)
+    assert "| 3.12 | 3.12.9 | 100 | 3 | 3 |" in text
+    assert "| 3.14 | not run here: `.github/workflows/ci.yml` |" in text
+    assert read_pythons(text) == ran
+
+
+def test_the_pythons_are_those_that_are_promised():
+    """The oldest is that of the package, and what the public workflow runs is what the page says that it does."""
+    assert f'requires-python = ">={next(iter(PYTHONS))}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    assert workflow["jobs"]["unit"]["strategy"]["matrix"]["python"] == list(PYTHONS)
+
+
+def test_the_kubernetes_versions_are_those_that_are_checked():
+    """From the oldest that a variant takes to the newest whose schemas there are; what runs is in the list of nodes."""
+    linters = (ROOT / "tests" / "k8s" / "requirements-linters.in").read_text("utf-8")
+    (newest,) = map(int, re.findall(r"^kubernetes-validate==1\.(\d+)\.", linters, re.MULTILINE))
+    (needed,) = re.findall(r"^\| Kubernetes \|(.*)", (ROOT / "docs" / "kubernetes.md").read_text("utf-8"), re.MULTILINE)
+    sidecar, plain, *_ = map(int, re.findall(r"1\.(\d+) or newer", needed))
+    nodes = (ROOT / "tests" / "k8s" / "kind-nodes.txt").read_text("utf-8")
+    run = re.findall(r"^(1\.\d+) ", nodes, re.MULTILINE)
+    others = [name for minor in range(sidecar, newest + 1) if (name := f"1.{minor}") not in run]
+    assert list(KUBERNETES)[1:] == [f"1.{plain} to 1.{sidecar - 1}", ", ".join(run), ", ".join(others)]
+    assert KUBERNETES[", ".join(run)][1] == WORKFLOW
+    assert missing(named("".join(cell for cells in KUBERNETES.values() for cell in cells if "::" in cell))) == []

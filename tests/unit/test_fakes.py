@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 import requests
 
-from tests.fakes.catalog import demo_catalog, model
+from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, demo_catalog, model, tier, tiered
 from tests.fakes.control import Control, ControlError
 from tests.fakes.copilot import ACCESS_TOKEN_SENT, endpoints_of
 from tests.fakes.github import GitHub
@@ -406,6 +406,56 @@ class TestAnswers:
         choice = chat(gh, tools=tools, tool_choice="required").json()["choices"][0]
         assert choice["finish_reason"] == "tool_calls"
         assert json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]) == {"city": "example"}
+
+    def test_tool_call_as_the_prompt_has_it(self, gh):
+        """A prompt may say which tool is called, and with what; a tool that is not there is not."""
+        tools = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("first", "Read")]
+        for prompt, expected in (
+            ('Call the tool Read with {"path": "/Tmp"}!', ("Read", {"path": "/Tmp"})),
+            ("call the tool", ("first", {})),
+            ('call the tool Write with {"path": "x"}', ("first", {})),
+        ):
+            turns = [{"role": "user", "content": prompt}]
+            answer = ask(gh, "/chat/completions", model="gpt-4o", messages=turns, tools=tools)
+            said = answer.json()["choices"][0]["message"]
+            function = said["tool_calls"][0]["function"]
+            assert (function["name"], json.loads(function["arguments"])) == expected
+
+
+PRICED = tiered(tier(200, 1000, 10, cache_write_price=250, context_max=20_000), tier(400, 1500, 20))
+
+
+class TestBills:
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize(
+        ("path", "ask_for", "last"),
+        [
+            (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, -1),
+            (RESPONSES, {"input": "hi"}, -1),
+            (MESSAGES, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}, -2),
+        ],
+    )
+    def test_every_answer_says_what_it_cost(self, gh, path, ask_for, last, stream):
+        """Beside the usage, and in a stream once, with the last of it: what the catalog's prices come to."""
+        gh.set_catalog([model("priced", endpoints=[CHAT, RESPONSES, MESSAGES], billing=PRICED)])
+        gh.usage = {"prompt_tokens": 9304, "completion_tokens": 7, "cached_tokens": 9000, "cache_creation_tokens": 300}
+        answer = ask(gh, path, model="priced", stream=stream, **ask_for)
+        told = events(answer)[last] if stream else answer.json()
+        assert told["copilot_usage"]["total_nano_aiu"] == 172_800_000
+        assert [one["cost_per_batch"] for one in told["copilot_usage"]["token_details"]] == [
+            *(200_000_000_000, 10_000_000_000, 250_000_000_000, 1_000_000_000_000)
+        ]
+        assert answer.text.count("copilot_usage") == 1
+
+    def test_a_long_prompt_costs_more_and_what_has_no_price_nothing(self, gh):
+        """By the tier that the prompt's length is in; prices that are none are free."""
+        gh.set_catalog(
+            [model("priced", billing=PRICED), model("free"), model("odd", billing=tiered(tier(1, 1), None, 0))]
+        )
+        gh.usage = {"prompt_tokens": 20_001, "completion_tokens": 0}
+        assert chat(gh, "priced").json()["copilot_usage"]["total_nano_aiu"] == 20_001 * 400_000
+        for name in ("free", "odd"):
+            assert chat(gh, name).json()["copilot_usage"] == {"token_details": [], "total_nano_aiu": 0}
 
 
 class TestFaults:

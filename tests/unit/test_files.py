@@ -143,7 +143,7 @@ def test_stale_temporaries_are_cleaned(tmp_path):
     other.write_bytes(b"not ours")
     os.utime(other, (0, 0))
     old, young = left_behind(path, 400), left_behind(path, 10, "ba9876543210")
-    remove_leftovers(path, older_than=300)
+    remove_leftovers(path)
     assert not old.exists() and young.exists() and other.exists()
 
 

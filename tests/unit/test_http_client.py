@@ -197,7 +197,7 @@ def test_decimals_are_exact(gh):
         ({"Retry-After": " 0 "}, 0),
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "99999999"}, 86_400),
+        ({"Retry-After": "99999999"}, 3600),
         ({"Retry-After": "٣"}, None),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"Retry-After": "Wed, 21 Oct 999999999999999999999 07:28:00 GMT"}, None),
@@ -231,7 +231,7 @@ def test_any_retry_after(text):
     """Whatever the header holds, the answer is a bounded number of seconds or None."""
     for headers in ({"Retry-After": text}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": text}):
         seconds = Answer(429, CaseInsensitiveDict(headers)).retry_after()
-        assert seconds is None or 0 <= seconds <= 86_400
+        assert seconds is None or 0 <= seconds <= 3600
 
 
 def attempts(error, event, succeed_at=99):

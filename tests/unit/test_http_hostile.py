@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import tracemalloc
@@ -37,7 +38,7 @@ def descriptors():
 
 
 def requests_under_way():
-    return [thread for thread in threading.enumerate() if thread.name == "request"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("request to ")]
 
 
 @pytest.fixture
@@ -86,8 +87,10 @@ def slow_handshake(connection, over):
 
 @pytest.mark.parametrize("proxied", [False, True])
 def test_a_handshake_that_never_ends(nothing_left, monkeypatch, proxied):
-    """The deadline holds for a TLS handshake and for a proxy's answer too."""
+    """The deadline holds for a TLS handshake and for a proxy's answer too, after which TLS is not begun."""
     monkeypatch.setattr(http_client, "TOTAL_TIMEOUT", 0.3)
+    begun, wrap = [], ssl.SSLContext.wrap_socket
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", lambda *args, **more: begun.append(1) or wrap(*args, **more))
     speak = drip(OK + b"x-slow: ", b"a") if proxied else slow_handshake
     with RawServer(speak) as server:
         if proxied:
@@ -100,6 +103,8 @@ def test_a_handshake_that_never_ends(nothing_left, monkeypatch, proxied):
         guard.cancel()
         guard.join()
         assert not server.over.is_set() and server.connections == 1
+        until(lambda: not requests_under_way(), what="the end of the thread")
+        assert len(begun) == (not proxied)
 
 
 def test_a_name_that_is_looked_up_forever(nothing_left, monkeypatch):

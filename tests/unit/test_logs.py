@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.logs import MAX_OLD_FILES, Rotating, configure
+from sidecar import logs
+from sidecar.logs import MAX_OLD_FILES, MAX_REPEATS, REPEAT_INTERVAL, Rotating, configure
 from sidecar.secret import Secret
 from tests.support import canary
 
@@ -79,6 +80,83 @@ def test_level_and_handlers(capsys):
     logging.getLogger("sidecar.x").debug("fine")
     logging.getLogger("urllib3.connectionpool").debug("chatter")
     assert capsys.readouterr().err == "debug: fine\n"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The filter's clock, which the test turns."""
+    now = [0.0]
+    monkeypatch.setattr(logs, "elapsed", lambda: now[0])
+    return now
+
+
+def fail(how, error=None):
+    """Log a defect."""
+    try:
+        raise error or ValueError(how)
+    except ValueError:
+        logging.getLogger("sidecar.x").exception("a defect")
+
+
+def test_the_same_warning_comes_once_a_minute(capsys, clock, tmp_path):
+    """The next one says how many there were, in the file as well; information always comes."""
+    configure("INFO", as_json=True, file=tmp_path / "log")
+    for clock[0] in (0.0, 1.0, REPEAT_INTERVAL - 0.1, REPEAT_INTERVAL, REPEAT_INTERVAL + 1, 3 * REPEAT_INTERVAL):
+        logging.getLogger("sidecar.x").warning("no %s", "sync", extra={"event": "sync.failed"})
+        logging.getLogger("sidecar.x").info("up to date")
+    written = capsys.readouterr().err
+    assert (tmp_path / "log").read_text() == written
+    lines = [json.loads(line) for line in written.splitlines()]
+    warnings = [line for line in lines if line["level"] == "WARNING"]
+    assert [line.get("suppressed") for line in warnings] == [None, 2, 1] and len(lines) == 3 + 6
+
+
+def test_a_different_warning_always_comes(capsys, clock):
+    """Whatever is different in it: text, field, level, logger, event, cause or place."""
+    configure("INFO", as_json=False)
+    one, other = logging.getLogger("sidecar.x"), logging.getLogger("sidecar.y")
+    for _ in range(2):
+        one.warning("%s", OSError(28, "full", "/a"))
+        one.warning("%s", OSError(28, "full", "/b"))
+        one.warning("x", extra={"hint": "a"})
+        one.warning("x", extra={"hint": "b"})
+        one.warning("x", extra={"event": "a"})
+        one.warning("x", extra={"event": "b"})
+        one.warning("x")
+        one.error("x")
+        other.warning("x")
+        fail("a")
+        fail("b")
+        fail("", UnicodeError("a"))
+    err = capsys.readouterr().err
+    assert err.count("warning: ") == 8 and err.count("error: ") == 1 + 3
+
+
+def test_many_different_warnings_take_no_memory(capsys, clock):
+    """Only the latest are known; one that has been forgotten comes again."""
+    configure("INFO", as_json=False)
+    (handler,) = logging.getLogger().handlers
+    for number in [*range(10 * MAX_REPEATS), 0]:
+        logging.getLogger("sidecar.x").warning("%d", number)
+    assert len(capsys.readouterr().err.splitlines()) == 10 * MAX_REPEATS + 1
+    assert len(handler.filters[0]._passed) == MAX_REPEATS
+
+
+def test_a_line_that_cannot_be_formatted_ends_nothing(capsys, clock, monkeypatch):
+    """The filter leaves it to the handler, which raises nothing."""
+    configure("INFO", as_json=False)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logging.getLogger("sidecar.x").warning("%d", "x")
+    assert capsys.readouterr().err == ""
+
+
+def test_events_are_for_programs(capsys):
+    """JSON has the event; text has what people read."""
+    for as_json in (True, False):
+        configure("INFO", as_json=as_json)
+        logging.getLogger("sidecar.x").info("models published", extra={"event": "models.published", "models": 3})
+    first, second = capsys.readouterr().err.splitlines()
+    assert json.loads(first)["event"] == "models.published" and second == "info: models published (models=3)"
 
 
 def modes(directory):

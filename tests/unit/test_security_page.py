@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import re
-
 import pytest
 
+from tests.support.named_tests import missing, named
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "SECURITY.md"
 
 
 def rows() -> list[tuple[str, list[str]]]:
-    """Each threat, with the tests in its last column as ``path::name`` from the root."""
+    """Each threat, with the tests in its last column."""
     section = PAGE.read_text("utf-8").partition("\n## Threats\n")[2].partition("\n## ")[0]
     found = []
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) != 3 or cells[0] in {"threat", "---"} or (cells[0].startswith("**") and not cells[1]):
             continue
-        path, tests = "", []
-        for named in re.findall(r"`([^`]*)`", cells[2]):
-            path = named.partition("::")[0] or path
-            tests.append(f"tests/{path}::{named.partition('::')[2]}")
-        found.append((cells[0], tests))
+        found.append((cells[0], named(cells[2])))
     return found
 
 
@@ -40,7 +34,4 @@ def test_there_are_threats():
 def test_each_threat_has_tests_that_exist(threat, tests):
     """A threat without a test, or with one that has gone or been renamed, is not answered."""
     assert tests, threat
-    for name in tests:
-        path, _, function = name.partition("::")
-        defined = ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
-        assert function in {item.name for item in defined if isinstance(item, ast.FunctionDef)}, name
+    assert missing(tests) == []

@@ -124,7 +124,24 @@ def test_patterns():
 
 
 GUARDED = [item.name for item in declarations() if item.https_only]
-MAY_BE_HTTP = {"COPILOT_ON_CHANGE_URL", "LITELLM_URL"}
+MAY_BE_HTTP = {"COPILOT_CLIENT_URL", "COPILOT_ON_CHANGE_URL", "COPILOT_SYNC_URL", "LITELLM_URL"}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[gpt", "[]", "[!]", "gpt-[4,5]", "gpt 4", "'gpt-*'", "!gpt-*", "github_copilot/*"]
+)
+def test_patterns_that_match_nothing(pattern):
+    """A pattern that no model's id can match is a mistake, and is not taken for a filter."""
+    with pytest.raises(UsageError, match=r"COPILOT_MODELS_EXCLUDE=.* can match nothing"):
+        Settings.load({"COPILOT_MODELS_EXCLUDE": f"gpt-*,{pattern}"})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*", "gpt-?", "gpt-[45]*", "[!a]*", "[]a]x", "[a b]*", "accounts/*/routers/*", "GPT*"]
+)
+def test_patterns_that_may_match(pattern):
+    """What a model's id may match is a filter, however odd it looks."""
+    assert Settings.load({"COPILOT_MODELS_INCLUDE": pattern}).include == (pattern,)
 
 
 def test_every_address_that_is_sent_a_token_is_guarded():

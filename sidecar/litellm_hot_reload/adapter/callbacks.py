@@ -1,6 +1,7 @@
 """What LiteLLM reports about requests, through its documented ``CustomLogger``.
 
 ``Refusals``    notices Copilot's 401 for a token that should still be valid
+``Bills``       does that, and adds up what Copilot says a request cost; only where that is reported to somebody
 ``UserAgent``   for a LiteLLM whose OpenAI client would send its own User-Agent next to ours: spells the header so
                 that ours replaces it. Only used there, because such a logger takes LiteLLM off its fast path.
 """
@@ -12,7 +13,10 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from ..billing import billed_in, usd
+
 PROVIDER = "github_copilot"
+_MAX_STREAMS = 1000
 
 
 class Refusals(CustomLogger):  # type: ignore[misc]
@@ -26,10 +30,49 @@ class Refusals(CustomLogger):  # type: ignore[misc]
         if getattr(kwargs.get("exception"), "status_code", None) != 401:
             return
         params = kwargs.get("litellm_params") or {}
-        provider = kwargs.get("custom_llm_provider") or params.get("custom_llm_provider")
-        if provider != PROVIDER or _is_per_user(params):
+        if not _is_copilots(kwargs) or _is_per_user(params):
             return
         self._refused((params.get("model_info") or {}).get("id"), start_time.timestamp())
+
+
+class Bills(Refusals):
+    """Calls ``bill(model, USD billed, USD computed)`` for each request whose bill is to be seen, and for no other, so
+    that the two sums are of the same requests. Whose seat pays makes no difference to that.
+
+    Neither method takes a request off LiteLLM's fast paths: both are called after it, the first one for each logger.
+    """
+
+    def __init__(self, refused: Callable[[str | None, float], None], bill: Callable[[str, float, float], None]) -> None:
+        super().__init__(refused)
+        self._bill = bill
+        self._streamed: dict[str, float] = {}
+
+    async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
+        """Given the last event of a stream of ``/responses`` as it came, with the bill that LiteLLM then leaves out."""
+        billed, call = billed_in(result), kwargs.get("litellm_call_id")
+        if billed is not None and isinstance(call, str):
+            self._streamed[call] = billed
+            while len(self._streamed) > _MAX_STREAMS:
+                self._streamed.pop(next(iter(self._streamed)))
+        return kwargs, result
+
+    async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        billed = self._streamed.pop(kwargs.get("litellm_call_id"), None)
+        # What LiteLLM answers from its own cache was billed when it was asked for.
+        if not _is_copilots(kwargs) or kwargs.get("cache_hit"):
+            return
+        # LiteLLM's type for an answer of /v1/messages lacks the bill; the text of the answer has it, unless streamed.
+        for answer in (response_obj, kwargs.get("original_response")):
+            billed = billed_in(answer) if billed is None else billed
+        if billed is not None:
+            model = str(kwargs.get("model")).removeprefix(PROVIDER + "/")
+            self._bill(model, billed, usd(kwargs.get("response_cost")) or 0.0)
+
+
+def _is_copilots(kwargs: Mapping[str, Any]) -> bool:
+    """Whether the request went to Copilot."""
+    params = kwargs.get("litellm_params") or {}
+    return bool((kwargs.get("custom_llm_provider") or params.get("custom_llm_provider")) == PROVIDER)
 
 
 def _is_per_user(params: Mapping[str, Any]) -> bool:
@@ -65,6 +108,8 @@ def openai_doubles_user_agent() -> bool:
     import openai
     from openai._models import FinalRequestOptions
 
-    client = openai.AsyncOpenAI(api_key="none", base_url="http://127.0.0.1")
+    never: Any = object()  # connecting takes a megabyte of modules and certificates
+    unconnected = openai.DefaultAsyncHttpxClient(transport=never)
+    client = openai.AsyncOpenAI(api_key="none", base_url="http://127.0.0.1", http_client=unconnected)
     options = FinalRequestOptions.construct(method="post", url="/", headers={"user-agent": "probe"})
     return len(client._build_headers(options).get_list("user-agent")) > 1

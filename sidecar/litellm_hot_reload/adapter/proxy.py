@@ -69,14 +69,18 @@ def is_older(version: str, other: str) -> bool:
     return len(numbers[0]) == 3 and [int(n) for n in numbers[0]] < [int(n) for n in numbers[1]]
 
 
-def listen(knowledge: Knowledge, refused: Callable[[str | None, float], None]) -> None:
-    """Register the callbacks after LiteLLM has set its own. Never raises."""
+def listen(
+    knowledge: Knowledge,
+    refused: Callable[[str | None, float], None],
+    bill: Callable[[str, float, float], None] | None = None,
+) -> None:
+    """Register the callbacks after LiteLLM has set its own; requests are added up only for a ``bill``. Never raises."""
     try:
         import litellm
 
-        from .callbacks import Refusals, UserAgent, openai_doubles_user_agent
+        from .callbacks import Bills, Refusals, UserAgent, openai_doubles_user_agent
 
-        litellm.callbacks.append(Refusals(refused))
+        litellm.callbacks.append(Bills(refused, bill) if bill else Refusals(refused))
         knowledge.refusals = True
         if openai_doubles_user_agent():
             litellm.callbacks.append(UserAgent())

@@ -34,7 +34,10 @@ class Router(Protocol):
         """The models as LiteLLM has them, ``model_info.id`` in each."""
 
     def version(self) -> object:
-        """Changes whenever the models do; None if LiteLLM does not provide it."""
+        """Changes whenever the models do."""
+
+    def is_at(self, version: Any) -> bool:
+        """Whether this is still the version. In any thread, and cheap, as it is asked all the time."""
 
     def put(self, entry: Entry) -> bool:
         """Add the entry, or replace the one with its id; returns whether anything changed. Raises Refused."""
@@ -121,6 +124,9 @@ class Entrypoints:
     def version(self) -> object:
         return self._router.registry().version
 
+    def is_at(self, version: Any) -> bool:
+        return bool(self._router.registry().version == version)
+
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]
         _enforce_mode(entry)
@@ -175,7 +181,11 @@ class Members:
         return list(self._router.model_list)
 
     def version(self) -> object:
-        return None
+        return list(self._router.model_list)
+
+    def is_at(self, version: Any) -> bool:
+        # Two lists of the same objects: for a thousand that takes microseconds, and none of them is touched.
+        return bool(self._router.model_list == version)
 
     def put(self, entry: Entry) -> bool:
         deployment, key = _deployment(entry), entry["model_info"]["id"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import file as config_file
+from sidecar import locks
+from sidecar.config import held
 from sidecar.config.edit import update_config
 from sidecar.config.file import restore_backup, sync_config
 from sidecar.errors import StorageError, UsageError
@@ -139,7 +140,7 @@ def test_an_acl_that_changes_meanwhile_is_not_lost(config, monkeypatch):
             os.setxattr(config, ACCESS, value)
         return replace(*arguments, **more)
 
-    monkeypatch.setattr(config_file, "replace_unchanged", later)
+    monkeypatch.setattr(held, "replace_unchanged", later)
     sync_config(config, ENTRIES)
     assert access(config) == (0o640, NAMED) and not readable(config)
 
@@ -200,6 +201,6 @@ def test_a_hostile_lock_file(config, kind):
 
 def test_a_lock_that_is_always_replaced_is_given_up(config, monkeypatch):
     """Somebody who removes the lock file over and over holds a sync up no longer than the time it waits."""
-    monkeypatch.setattr(config_file, "_is_at", lambda *arguments: False)
+    monkeypatch.setattr(locks, "_is_at", lambda *arguments: False)
     with pytest.raises(StorageError, match="still running"):
         sync_config(config, ENTRIES, lock_timeout=0.2)

@@ -149,7 +149,7 @@ def test_ten_thousand_lines_take_a_second_or_two() -> None:
 
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where PyYAML has no C parser, its Python parser keeps the same promises."""
-    monkeypatch.setattr("sidecar.config.yamltext._LOADERS", (yaml.SafeLoader,))
+    monkeypatch.setattr("sidecar.config.yamltext.LOADERS", (yaml.SafeLoader,))
     for name, config in CONFIGS[::3]:
         if len(config) < 10_000:
             try:
@@ -266,7 +266,8 @@ def test_hand_written_entry_of_an_earlier_script_is_adopted_on_request_only() ->
     ).encode()
     assert update_config(config, FIRST).skipped == ("gen-1", "gen-2")
     result = update_config(config, FIRST, adopt=True)
-    assert result.change.adopted == ("gen-1", "gone")
+    assert result.change.adopted == ("gen-1",)
+    assert result.change.gone == {"gone": "gone"} and result.change.removed == ("gone",)
     assert result.skipped == ("gen-2",)
     assert result.change.added == ("gen-3",)
     names = [item["model_name"] for item in parsed(result.text)["model_list"]]

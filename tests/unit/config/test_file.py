@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.config import file as config_file
+from sidecar.config import held
 from sidecar.config.backups import backups_of
 from sidecar.config.edit import update_config
 from sidecar.config.file import config_diff, restore_backup, sync_config
@@ -233,7 +233,7 @@ def test_change_by_somebody_else_meanwhile_is_not_lost(config: Path, monkeypatch
 
 def test_file_that_never_rests_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A config that changes under every try is given up with a message, and left alone."""
-    monkeypatch.setattr(config_file, "replace_unchanged", lambda *args, **more: False)
+    monkeypatch.setattr(held, "replace_unchanged", lambda *args, **more: False)
     with pytest.raises(StorageError, match="keeps being changed"):
         sync_config(config, ENTRIES)
     assert config.read_bytes() == OLD
@@ -260,7 +260,7 @@ def test_diff_shows_the_change_and_no_secret(config: Path) -> None:
     assert '+  {"model_name": "kept"' in shown
     assert " …:\n   api_key: …\n   …: …\n" in shown
     assert config_diff(sync_config(config, [], dry_run=True)) == ""
-    config.write_text("x: 1\nmodel_list2: sk-123456")
+    config.write_text("litellm_settings: {}\nmodel_list2: sk-123456")
     shown = config_diff(sync_config(config, ENTRIES, dry_run=True))
     assert "sk-" not in shown
     assert "\\ No newline at end of file" in shown
@@ -391,7 +391,9 @@ CHILD = """
     import json, os, sys
     sys.path.insert(0, {root!r})
     from pathlib import Path
+    from sidecar.config import held
     from sidecar.config.file import sync_config, restore_backup
+    held.QUIET = held._GRACE = 0
     from sidecar.errors import SidecarError
     entries = json.loads({entries!r})
     def run(path, **more):
@@ -538,8 +540,8 @@ def test_syncs_at_once_wait_for_each_other(config: Path) -> None:
 def test_lock_held_by_another_is_waited_for_and_then_reported(config: Path) -> None:
     """A lock that another sync holds is waited for and then reported; one whose holder died is free."""
     holder = child("""
-        from sidecar.config.file import _lock
-        with _lock(Path("config.yaml").resolve(), 5):
+        from sidecar.locks import update_lock
+        with update_lock(Path("config.yaml").resolve()):
             print("held", flush=True)
             sys.stdin.readline()
         """, cwd=config.parent, stdin=subprocess.PIPE)  # fmt: skip

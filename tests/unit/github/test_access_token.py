@@ -11,11 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import LoginNeeded, StorageError
-from sidecar.github.access_token import AccessToken, ensure_token_dir, find_access_token, store_access_token
+from sidecar.github.access_token import (
+    AccessToken,
+    check_owner,
+    ensure_token_dir,
+    find_access_token,
+    store_access_token,
+)
 from sidecar.litellm_hot_reload import exchange
 from sidecar.litellm_hot_reload.exchange import JSON_FILE
 from sidecar.secret import Secret
-from sidecar.service.sync import fetch_catalog
+from sidecar.service.sync import Session
 from tests.support import canary
 from tests.support.files import put_secret, unprivileged
 from tests.support.hostile import json_bytes
@@ -131,6 +137,24 @@ def test_unreadable(bench, outside, name):
     assert str(file) in str(caught.value) and "0600" in caught.value.hint
 
 
+def test_the_owner_that_the_entry_point_becomes(bench, anothers):
+    """It is that of the first file that is there, as in entrypoint/sidecar.sh, or else of the directory."""
+    settings = bench.settings()
+    check_owner(settings)
+    (bench.tokens / JSON_FILE).symlink_to(anothers)
+    with pytest.raises(StorageError, match=r"belongs to uid \d+ now, and this is uid \d+") as caught:
+        check_owner(settings)
+    assert "started again" in caught.value.hint
+    put(bench, PLAIN)
+    check_owner(settings)
+    bench.token_file.unlink()
+    bench.token_file.symlink_to(bench.token_file)  # what cannot be looked at
+    (bench.tokens / JSON_FILE).unlink()
+    check_owner(settings)
+    with pytest.raises(StorageError, match="belongs to uid"):
+        check_owner(bench.settings(GITHUB_COPILOT_TOKEN_DIR=str(anothers)))
+
+
 def test_other_name(bench):
     """GITHUB_COPILOT_ACCESS_TOKEN_FILE names the file, for finding and for storing."""
     settings = bench.settings(GITHUB_COPILOT_ACCESS_TOKEN_FILE="my-token")
@@ -205,11 +229,11 @@ def test_read_again_on_every_sync(bench, stop):
     used = []
     for _ in range(2):
         token = bench.log_in()
-        fetch_catalog(settings, stop)
+        Session().fetch(settings, stop)
         used.append(bench.gh.requests[-2].headers["authorization"] == f"token {token}")
     bench.token_file.unlink()
     with pytest.raises(LoginNeeded):
-        fetch_catalog(settings, stop)
+        Session().fetch(settings, stop)
     assert used == [True, True]
 
 

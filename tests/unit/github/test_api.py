@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, UpstreamError
+from sidecar.errors import (
+    AccessRefused,
+    BadAnswer,
+    HeaderRejected,
+    LoginNeeded,
+    LoginRefused,
+    RateLimited,
+    SidecarError,
+    UpstreamError,
+)
+from sidecar.github import api
 from sidecar.github.access_token import AccessToken
-from sidecar.github.api import API_VERSION, DEFAULT_API_BASE, CopilotToken, account_login, exchange_token, read_catalog
+from sidecar.github.api import (
+    API_VERSION,
+    DEFAULT_API_BASE,
+    CopilotToken,
+    account_login,
+    exchange_token,
+    read_account,
+    read_catalog,
+)
+from sidecar.http_client import Answer, retrying
 from sidecar.secret import Secret
 from sidecar.settings import Settings
 from tests.fakes.github import GitHub
 from tests.support import canary
-from tests.support.github_paths import EXCHANGE, MODELS, USER
+from tests.support.github_paths import CREDIT, EXCHANGE, MODELS, USER
 from tests.support.waiting import until
 
 NOT_QUOTED = "do-not-quote-me"
@@ -128,6 +147,7 @@ def test_http_copilot_is_refused(bench, token):
 
 
 LIMITED = {"message": "API rate limit exceeded for user ID 1."}
+PERSONAL = f"Resource not accessible by personal access token {NOT_QUOTED}"
 NO_COPILOT = {
     "message": NOT_QUOTED,
     "error_details": {
@@ -142,15 +162,16 @@ NO_COPILOT = {
 @pytest.mark.parametrize(
     ("fault", "kind", "wait", "said"),
     [
-        ({"status": 401, "body": {"message": NOT_QUOTED}}, LoginNeeded, None, "revoked"),
+        ({"status": 401, "body": {"message": NOT_QUOTED}}, LoginRefused, None, "revoked"),
         ({"status": 403, "body": NO_COPILOT}, AccessRefused, None, r"Sign up No access\x1b[31m to Copilot u"),
         ({"status": 403, "body": NOT_QUOTED}, AccessRefused, None, "403"),
-        ({"status": 403, "body": LIMITED}, UpstreamError, 60, "rate"),
-        ({"status": 403, "body": LIMITED, "headers": {"Retry-After": "7"}}, UpstreamError, 7, "rate"),
-        ({"status": 403, "body": "", "headers": {"Retry-After": "7"}}, UpstreamError, 7, "rate"),
-        ({"status": 429, "body": ""}, UpstreamError, 60, "rate"),
-        ({"status": 429, "body": LIMITED, "headers": {"Retry-After": "3600"}}, UpstreamError, 3600, "rate"),
-        ({"status": 404, "body": NOT_QUOTED}, LoginNeeded, None, "404"),
+        ({"status": 403, "body": {"message": PERSONAL}}, LoginRefused, None, "personal access token"),
+        ({"status": 403, "body": LIMITED}, RateLimited, 60, "rate"),
+        ({"status": 403, "body": LIMITED, "headers": {"Retry-After": "7"}}, RateLimited, 7, "rate"),
+        ({"status": 403, "body": "", "headers": {"Retry-After": "7"}}, RateLimited, 7, "rate"),
+        ({"status": 429, "body": ""}, RateLimited, 60, "rate"),
+        ({"status": 429, "body": LIMITED, "headers": {"Retry-After": "3600"}}, RateLimited, 3600, "rate"),
+        ({"status": 404, "body": NOT_QUOTED}, LoginRefused, None, "404"),
         ({"status": 500, "body": NOT_QUOTED}, UpstreamError, None, "500"),
         ({"status": 503, "headers": {"Retry-After": "9"}}, UpstreamError, 9, "503"),
         ({"status": 408}, UpstreamError, None, "408"),
@@ -171,7 +192,7 @@ def test_meaning_of_an_answer_to_the_exchange(bench, token, fault, kind, wait, s
     assert type(error) is kind and said in str(error) and getattr(error, "retry_after", None) == wait
     if isinstance(error, UpstreamError) and "rate" in said:
         assert "log in" not in f"{error} {error.hint}".lower()
-    assert ("log in" in error.hint.lower()) is (type(error) is LoginNeeded)
+    assert ("log in" in error.hint.lower()) is (type(error) is LoginRefused)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +211,23 @@ def test_meaning_of_an_answer_to_the_catalog(bench, status, direct, kind):
     bench.gh.fail(MODELS, status=status, body=NOT_QUOTED)
     error = failure(read_catalog, bench.settings(), CopilotToken(Secret("tid=12345678"), bench.gh.url, direct=direct))
     assert isinstance(error, kind) and str(status) in str(error)
+
+
+@pytest.mark.parametrize("kind", ["ghp_", "ghr_"])
+def test_a_useless_token_is_shown_to_nobody(bench, kind):
+    """A token of a kind that Copilot never accepts is refused without a request."""
+    useless = AccessToken(Secret(bench.gh.new_access_token(kind=kind)), "the test")
+    assert isinstance(failure(exchange_token, bench.settings(), useless), LoginRefused)
+    assert bench.gh.requests == []
+
+
+def test_a_header_that_copilot_refuses(bench, token, stop):
+    """It would refuse it again: it is asked once."""
+    settings = bench.settings(COPILOT_EDITOR_VERSION="vscode")
+    copilot = exchange_token(settings, token)
+    error = failure(retrying, lambda: read_catalog(settings, copilot), stop)
+    assert isinstance(error, HeaderRejected) and "COPILOT_EDITOR_VERSION is 'vscode'" in str(error)
+    assert bench.gh.count(MODELS) == 1
 
 
 def test_catalog_that_is_not_json(bench):
@@ -235,3 +273,40 @@ def test_an_exchange_that_hangs(bench, token, monkeypatch):
     bench.gh.fail(EXCHANGE, how="hang")
     assert isinstance(failure(exchange_token, bench.settings(), token), UpstreamError)
     until(lambda: [request.status for request in bench.gh.requests_to(EXCHANGE)] == [None], what="a hanging request")
+
+
+def test_account(bench, token):
+    """What GitHub says of the account: asked for with the access token, as an editor does."""
+    assert read_account(bench.settings(), token)["quota_snapshots"]["premium_interactions"]["entitlement"] == 1500
+    (request,) = bench.gh.requests_to(CREDIT)
+    assert request.headers["authorization"] == f"token {token.value.reveal()}"
+    assert bench.settings().editor_headers().items() <= request.headers.items()
+
+
+def test_account_at_ghe_com(bench, token, monkeypatch):
+    """A tenant's account is asked for at the host of its exchange."""
+    asked = []
+    monkeypatch.setattr(api, "send", lambda method, url, **_: asked.append(url) or Answer(200, {}, b"{}"))
+    exchange = "https://api.octocorp.ghe.com/copilot_internal/v2/token"
+    assert read_account(bench.settings(GITHUB_COPILOT_API_KEY_URL=exchange), token) == {}
+    assert asked == ["https://api.octocorp.ghe.com/copilot_internal/user"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"status": 401, "body": {"message": NOT_QUOTED}}, LoginNeeded),
+        ({"status": 403, "body": {"message": NOT_QUOTED}}, AccessRefused),
+        ({"status": 403, "body": {"message": "API rate limit exceeded"}}, UpstreamError),
+        ({"status": 404, "body": NOT_QUOTED}, BadAnswer),
+        ({"status": 500}, UpstreamError),
+        ({"how": "garbage"}, BadAnswer),
+        ({"how": "reset"}, UpstreamError),
+        ({"how": "redirect"}, BadAnswer),
+        ({"body": {"login": "x" * 70_000}}, BadAnswer),
+    ],
+)
+def test_account_failures(bench, token, fault, kind):
+    """Whatever is wrong is an error that quotes nothing."""
+    bench.gh.fail(CREDIT, **fault)
+    assert isinstance(failure(read_account, bench.settings(), token), kind)

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import stat
 
 import pytest
 
-from sidecar.errors import AccessRefused, LoginNeeded, SidecarError, Stopped, StorageError, UpstreamError
+from sidecar.cli import main
+from sidecar.cli.login import next_steps
+from sidecar.errors import AccessRefused, LoginNeeded, SidecarError, Stopped, StorageError, UpstreamError, UsageError
 from sidecar.github.login import MAX_CODES, log_in
+from sidecar.settings import Settings
 from tests.support import canary
 from tests.support.files import unprivileged
-from tests.support.github_paths import DEVICE, EXCHANGE, POLL, USER
+from tests.support.github_paths import DEVICE, EXCHANGE, MODELS, POLL, USER
 from tests.support.waiting import Quick, until
 
+GITHUB_CLI = "178c6fc778ccc68e1d6a"
 
-def logged_in(bench, stop=None, error=None, **changes):
+
+def logged_in(bench, stop=None, error=None, force=False, **changes):
     """Run a login in this process; what it said, without a secret in it."""
     out = io.StringIO()
     try:
         if error:
             with pytest.raises(error) as caught:
-                log_in(bench.settings(**changes), stop or Quick(), out)
+                log_in(bench.settings(**changes), stop or Quick(), out, force=force)
             assert type(caught.value) is error
             out.write(f"\n{caught.value}\n{caught.value.hint}")
         else:
-            log_in(bench.settings(**changes), stop or Quick(), out)
+            log_in(bench.settings(**changes), stop or Quick(), out, force=force)
     finally:
         canary.search("what is said", out.getvalue())
     return out.getvalue()
@@ -91,11 +97,14 @@ def test_nobody_comes(bench):
     assert bench.gh.count(DEVICE) == MAX_CODES and "nobody" in said and not bench.token_file.exists()
 
 
-@pytest.mark.parametrize(("mode", "said"), [("deny", "declined in the browser"), ("disabled", "device_flow_disabled")])
-def test_refused(bench, mode, said):
+@pytest.mark.parametrize(
+    ("mode", "error", "said"),
+    [("deny", LoginNeeded, "declined in the browser"), ("disabled", UsageError, "device_flow_disabled")],
+)
+def test_refused(bench, mode, error, said):
     """A login that is declined, or an app that may not, ends with GitHub's reason."""
     bench.gh.device_flow(mode=mode)
-    assert said in logged_in(bench, error=LoginNeeded) and os.listdir(bench.tokens) == []
+    assert said in logged_in(bench, error=error) and os.listdir(bench.tokens) == []
 
 
 def test_disabled_while_waiting(bench):
@@ -105,8 +114,9 @@ def test_disabled_while_waiting(bench):
 
 
 def test_wrong_client(bench):
-    """A client id that GitHub does not know is an error that says so."""
-    assert "Not Found" in logged_in(bench, error=LoginNeeded, GITHUB_COPILOT_CLIENT_ID="Iv1.unknown")
+    """A client id that GitHub does not know is an error that names it and the variable."""
+    said = logged_in(bench, error=UsageError, GITHUB_COPILOT_CLIENT_ID="Iv1.unknown")
+    assert "GITHUB_COPILOT_CLIENT_ID='Iv1.unknown'" in said
     assert os.listdir(bench.tokens) == []
 
 
@@ -263,3 +273,117 @@ def test_every_failure_is_the_package_s_own(bench):
         bench.gh.fail(POLL, body=body, times=1)
         with pytest.raises(SidecarError):
             log_in(bench.settings(), Quick(), io.StringIO())
+
+
+def test_a_failing_github_is_polled_less_and_less_often(bench):
+    """Up to once a minute, or as it asks."""
+    bench.gh.device_flow(mode="approve", interval=5)
+    bench.gh.fail(POLL, status=503, times=13)
+    bench.gh.fail(POLL, status=503, headers={"Retry-After": "77"}, times=1)
+    stop = Quick()
+    logged_in(bench, stop)
+    asked = [wait for wait in stop.waits if wait >= 5]
+    assert asked[:2] == [5, 77] and asked[2:15] == [60] * 13 and bench.token_file.exists()
+
+
+def test_without_a_network_polling_goes_on_at_its_interval(bench, monkeypatch):
+    """It bothers nobody, and whoever waits sees the login work as soon as it can."""
+    bench.gh.device_flow(mode="approve", interval=5)
+    monkeypatch.setattr("sidecar.github.login._show", lambda code, say: bench.gh.down())
+    stop = Quick(at=4, do=bench.gh.up)
+    assert logged_in(bench, stop).count("still waiting") == 3
+    assert stop.waits[:4] == [5, 5, 5, 5] and bench.token_file.exists()
+
+
+def test_a_new_login_although_the_token_works(bench):
+    """It is asked for; the old token stays until there is a new one, which then is in both files."""
+    old = bench.log_in()
+    log_in(bench.settings(), Quick(), io.StringIO(), as_json=True)
+    bench.gh.device_flow(mode="deny")
+    logged_in(bench, error=LoginNeeded, force=True)
+    assert bench.token_file.read_text() == old
+    bench.gh.device_flow(mode="approve")
+    seen = []
+    stop = Quick(at=1, do=lambda: seen.append(bench.token_file.read_text()))
+    assert "Already" not in logged_in(bench, stop, force=True)
+    new = bench.token_file.read_text()
+    assert seen == [old] and new != old and bench.gh.owner(new) == "octocat"
+    assert json.loads((bench.tokens / "github_token.json").read_text()) == {"access_token": new}
+
+
+def test_a_client_id_whose_tokens_litellm_cannot_use(bench):
+    """It is said at the login, with the cure, and the token that works stays."""
+    bench.gh.device_flow(mode="approve")
+    said = logged_in(bench, error=UsageError, GITHUB_COPILOT_CLIENT_ID=GITHUB_CLI)
+    assert f"LiteLLM cannot use a token of the OAuth app of GITHUB_COPILOT_CLIENT_ID='{GITHUB_CLI}'" in said
+    assert "Unset GITHUB_COPILOT_CLIENT_ID" in said and os.listdir(bench.tokens) == []
+    old = bench.log_in()
+    logged_in(bench, error=UsageError, force=True, GITHUB_COPILOT_CLIENT_ID=GITHUB_CLI)
+    assert bench.token_file.read_text() == old
+
+
+def test_a_kind_of_token_that_github_does_not_exchange(bench):
+    """What has the prefix of the usual app, but is of another, is found out by the exchange."""
+    bench.gh.device_flow(mode="approve")
+    bench.gh.fail(EXCHANGE, status=404)
+    assert "nothing was stored" in logged_in(bench, error=UsageError) and not bench.token_file.exists()
+
+
+def test_a_header_that_copilot_refuses(bench):
+    """A setting that can be corrected is no fault of the token: it is stored, and nobody has to log in twice."""
+    bench.gh.device_flow(mode="approve")
+    bench.gh.fail(EXCHANGE, status=400, body={"message": "bad request: missing Editor-Version header for IDE auth"})
+    with pytest.raises(SidecarError):
+        log_in(bench.settings(), Quick(), io.StringIO())
+    assert bench.token_file.exists()
+
+
+def test_another_account_without_copilot(bench):
+    """It does not take the place of one that has it."""
+    old = bench.log_in()
+    bench.gh.device_flow(mode="approve")
+    bench.gh.no_subscription()
+    assert "the old access token was kept" in logged_in(bench, error=AccessRefused, force=True)
+    assert bench.token_file.read_text() == old
+
+
+def test_rotation(bench):
+    """A new login while the service runs: it syncs with the new token at once, and the old one can be revoked."""
+    old = bench.log_in()
+    service = bench.start("run").saw("models published")
+    bench.gh.device_flow(mode="approve")
+    logged_in(bench, force=True)
+    new = bench.token_file.read_text()
+    until(lambda: bench.gh.count(MODELS) == 2, what="the sync with the new token")
+    assert bench.gh.requests_to(EXCHANGE)[-1].headers["authorization"] == f"token {new}"
+    bench.gh.revoke(old)
+    service.saw("models are up to date")
+    assert bench.run("status", LITELLM_URL="http://127.0.0.1:9").stdout.startswith("login        octocat")
+    assert service.ends_at_once() == 0 and "sync.failed" not in service.stderr
+
+
+@pytest.mark.parametrize(
+    ("started_as", "changes", "steps"),
+    [
+        ("x/__main__.py", {}, ["python -m sidecar models ", "sync --config config.yaml ", "python -m sidecar run "]),
+        ("x/copilot-model-sync", {"CONFIG_FILE": "my config"}, ["copilot-model-sync sync --config 'my config' "]),
+        ("scripts/github_auth.py", {}, ["  scripts/fetch_copilot_models.py --config config.yaml "]),
+        (
+            "x/__main__.py",
+            {"GITHUB_COPILOT_TOKEN_DIR": "/github_auth"},
+            ["docker compose up -d", "copilot-sync models"],
+        ),
+    ],
+)
+def test_the_next_step(started_as, changes, steps):
+    """After a login, what to run next is said as it can be run there: plain, installed, by the script, in the image."""
+    said = next_steps(Settings.load(changes), started_as)
+    assert said.startswith("Next:") and all(step in said for step in steps)
+    assert ("docker" in said) == ("GITHUB_COPILOT_TOKEN_DIR" in changes)
+
+
+def test_the_next_step_is_printed(bench, capsys):
+    """The command ends with it, whether there was a login or not."""
+    bench.log_in()
+    assert main(["login"], bench.environ) == 0
+    assert "\nNext:\n  python -m sidecar models " in capsys.readouterr().out

@@ -12,8 +12,17 @@ from scripts.litellm_versions import versions
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import OLDEST, Knowledge, is_older
 from sidecar.litellm_hot_reload.adapter.routers import Refused
-from sidecar.litellm_hot_reload.follower import SLICE, Follower, Slices
+from sidecar.litellm_hot_reload.follower import (
+    FORGET_COOLDOWN,
+    POLL,
+    REST,
+    RETRY_REFUSED,
+    SLICE,
+    Follower,
+    Slices,
+)
 from sidecar.litellm_hot_reload.keeper import Keeper
+from sidecar.litellm_hot_reload.managed import is_managed
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model
@@ -33,16 +42,24 @@ def follower(tmp_path):
     return Follower(proxy, guard, Knowledge(guard), ModelsFile(models), None)
 
 
+def turn(follower: Follower) -> bool:
+    """What the follower's thread does once; whether there was anything to do."""
+    due = follower.look()
+    if due:
+        asyncio.run(follower.turn())
+    return due
+
+
 def test_an_unknown_router_is_left_alone(follower):
     """Nothing is called and nothing raised, turn after turn."""
     for _ in range(3):
-        asyncio.run(follower.turn())
+        turn(follower)
     assert follower.proxy.llm_model_list == ["as it was"] and vars(follower.proxy.llm_router) == {}
 
 
 def test_what_is_not_protected_is_said_exactly(follower):
     """The line for the log names what is not followed and not guarded."""
-    asyncio.run(follower.turn())
+    turn(follower)
     follower.guard.unguarded.append("get_api_base")
     line = follower.knowledge.line()
     assert "models are NOT followed" in line and "NOT guarded: get_api_base" in line
@@ -53,7 +70,7 @@ def test_what_is_not_protected_is_said_exactly(follower):
 def test_without_a_router_nothing_happens(follower):
     """LiteLLM has none before it has loaded its configuration."""
     follower.proxy.llm_router = None
-    asyncio.run(follower.turn())
+    turn(follower)
     assert follower.router() is None
 
 
@@ -105,7 +122,10 @@ class Recorded:
         return list(self.held.values())
 
     def version(self):
-        return None
+        return list(self.held.values())
+
+    def is_at(self, version):
+        return self.version() == version
 
     def put(self, entry):
         if entry["model_info"].get("refuse"):
@@ -139,12 +159,12 @@ def known(follower, monkeypatch):
 def test_a_refused_entry_is_forgotten_when_it_leaves(known):
     """The doctor must not go on failing for a model that the file no longer has."""
     follower, router = known
-    asyncio.run(follower.turn())
+    turn(follower)
     follower.models.wanted = {"odd": entry("odd", refuse=True), **follower.models.wanted}
-    asyncio.run(follower.turn())
+    turn(follower)
     assert follower.state()["refused"] == ["odd"] and len(router.held) == 1
-    del follower.models.wanted["odd"]
-    asyncio.run(follower.turn())
+    follower.models.wanted = {key: item for key, item in follower.models.wanted.items() if key != "odd"}
+    turn(follower)
     assert follower.state()["refused"] == []
 
 
@@ -153,10 +173,95 @@ def test_a_refused_change_of_the_config_still_goes_with_its_entry(known):
     follower, router = known
     router.held["mine"] = entry("mine")
     follower.config = SimpleNamespace(entries=[entry("mine")], settings={}, refresh=lambda: None, path="c", problem="")
-    asyncio.run(follower.turn())
+    turn(follower)
     follower.config.entries = [entry("mine", refuse=True)]
-    asyncio.run(follower.turn())
+    turn(follower)
     assert "mine" in router.held
     follower.config.entries = []
-    asyncio.run(follower.turn())
+    turn(follower)
     assert "mine" not in router.held and follower.state()["refused"] == []
+
+
+def settle(follower: Follower) -> None:
+    """Turn after turn until a look finds nothing to do."""
+    for _ in range(5):
+        if not turn(follower):
+            return
+    raise AssertionError("there is always something to do")
+
+
+def test_what_litellm_dropped_comes_back(known):
+    """At the next look, which otherwise finds nothing to do; also an entry that only makes room for another."""
+    follower, router = known
+    settle(follower)
+    for name in ("", "x"):
+        router.held.clear()
+        if name:
+            router.held[name] = entry(name)
+        assert turn(follower) and any(map(is_managed, router.held.values()))
+        settle(follower)
+
+
+def test_what_is_dropped_during_a_turn_comes_back(known, monkeypatch):
+    """The turn itself may not notice, as it compares at its beginning."""
+    follower, router = known
+    put = router.put
+
+    def put_and_drop(entry):
+        monkeypatch.setattr(router, "put", put)
+        put(entry)
+        router.held.clear()
+        return True
+
+    monkeypatch.setattr(router, "put", put_and_drop)
+    settle(follower)
+    assert len(router.held) == 1
+
+
+def test_another_router_gets_everything(known):
+    """LiteLLM makes a new one when it loads its configuration again; its version may be that of the one before."""
+    follower, router = known
+    settle(follower)
+    router.held.clear()
+    router.is_at = lambda version: True
+    assert not turn(follower)
+    follower.proxy.llm_router = object()
+    assert turn(follower) and len(router.held) == 1
+
+
+def test_a_refused_entry_is_tried_again_when_its_time_has_come(known, monkeypatch):
+    """Until then it makes nobody look at every entry."""
+    follower, router = known
+    follower.models.refresh()
+    follower.models.wanted = {"odd": entry("odd", refuse=True), **follower.models.wanted}
+    settle(follower)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + RETRY_REFUSED + 1)
+    follower.models.wanted["odd"]["model_info"].pop("refuse")
+    assert turn(follower) and "odd" in router.held
+
+
+def test_a_cooldown_is_looked_after_until_it_is_over(known, monkeypatch):
+    """Though neither file nor router changes."""
+    follower, router = known
+    ended = []
+    router.end_cooldowns = ended.append
+    settle(follower)
+    follower.note_cooldown("some")
+    assert turn(follower) and turn(follower)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + FORGET_COOLDOWN + 1)
+    assert turn(follower) and not turn(follower)
+    assert ended == [["some"]] * 3
+
+
+def test_a_file_that_is_written_in_place_is_given_a_second(follower):
+    """The next look is that much later, as there is more to come perhaps."""
+    follower.look()
+    assert follower.pause() == POLL < REST
+    with follower.models.path.open("ab") as file:
+        file.write(b"# more to come")
+    follower.look()
+    assert follower.pause() == REST
+    follower.look()
+    assert follower.pause() == POLL

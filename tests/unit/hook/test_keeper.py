@@ -17,6 +17,7 @@ import pytest
 
 from sidecar.litellm_hot_reload import exchange, exchange_client
 from sidecar.litellm_hot_reload import keeper as hook
+from sidecar.litellm_hot_reload.pace import FOR_LOGINS, HOOK_LIMIT
 from tests.fakes.github import GitHub
 from tests.support.files import put_secret
 from tests.support.github_paths import EXCHANGE
@@ -40,7 +41,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic))
+    monkeypatch.setattr(hook, "time", SimpleNamespace(time=clock.time))
+    monkeypatch.setattr(hook, "elapsed", clock.monotonic)
     monkeypatch.setattr(exchange_client, "time", SimpleNamespace(time=clock.time, monotonic=time.monotonic))
     return clock
 
@@ -113,18 +115,43 @@ def test_a_new_login_counts_at_once(gh, keeper, clock):
     assert gh.count(EXCHANGE) == 2 and keeper.current() != before
 
 
+def test_a_new_login_counts_at_once_when_the_old_may_not_be_asked_for(gh, keeper, clock, tmp_path):
+    """Whoever logs in again after an hour of failures is served, also by a worker that has only just been started."""
+    login(keeper, gh.new_access_token())
+    gh.fail(EXCHANGE, status=503)
+    for _ in range(HOOK_LIMIT):
+        login(keeper, gh.new_access_token())
+        keeper.turn()
+        clock.passed += 1
+    gh.heal()
+    clock.passed += 301
+    asked = gh.count(EXCHANGE)
+    keeper.turn()
+    assert keeper.current() is None and gh.count(EXCHANGE) == asked == HOOK_LIMIT
+    for each in (keeper, make(gh, tmp_path)):
+        clock.passed += 1
+        login(keeper, gh.new_access_token())
+        each.turn()
+        assert each.current() and gh.count(EXCHANGE) == (asked := asked + 1)
+    before = each.current()
+    login(keeper, gh.new_access_token())
+    each.turn()
+    assert each.current() == before and gh.count(EXCHANGE) == HOOK_LIMIT + FOR_LOGINS
+
+
 def test_another_accounts_record_is_not_believed(gh, keeper, clock):
     """While GitHub is away, a token that another login has left behind serves no request, nor does its address."""
     login(keeper, gh.new_access_token())
     keeper.turn()
     record = keeper.shared.read()
-    fresh = make(gh, keeper.directory)
-    assert fresh.current() == record.token  # the control: its own login's is believed by a worker that has just begun
-    keeper.shared.write(replace(record, login="0123456789abcdef"))
+    # The control: its own login's is believed by a worker that has just begun.
+    assert make(gh, keeper.directory).current() == record.token
+    keeper.shared.write(replace(record, login="0123456789abcdef", token="tid=theirs"))
     gh.fail(EXCHANGE, status=500)
-    for worker in (keeper, fresh):
-        worker.turn()
-        assert worker.current() is None and worker.api_base() == worker.own_base
+    fresh = make(gh, keeper.directory)
+    fresh.turn()
+    assert fresh.current() is None and fresh.api_base() == fresh.own_base
+    assert keeper.current() == record.token and keeper.api_base() == gh.url, "who has one of its own goes on with it"
 
 
 def test_the_token_of_the_login_before_serves_until_the_next(gh, keeper, clock):
@@ -141,7 +168,7 @@ def test_the_token_of_the_login_before_serves_until_the_next(gh, keeper, clock):
 
 
 def test_a_refused_login_is_not_asked_for_again_and_again(gh, keeper, clock):
-    """Revoked, without a subscription, of another app: one try in ten minutes, and the reason names the cure."""
+    """Revoked, without a subscription, of another app: ever more seldom, and the reason names the cure."""
     for spoil, reason in (
         (lambda: "ghu_" + "0" * 36, "docker compose run --rm login"),
         (lambda: gh.new_access_token(kind="gho_"), "docker compose run --rm login"),
@@ -149,7 +176,9 @@ def test_a_refused_login_is_not_asked_for_again_and_again(gh, keeper, clock):
     ):
         gh.clear()
         login(keeper, spoil())
-        assert tries(gh, keeper, clock, 600) == [0]
+        asked = tries(gh, keeper, clock, 500)
+        pauses = [after - before for before, after in itertools.pairwise(asked)]
+        assert 9 <= pauses[0] <= 12 and pauses == sorted(pauses) and len(asked) <= 6
         assert reason in keeper.problem
     gh.no_subscription(False)
     gh.clear()
@@ -167,19 +196,19 @@ def test_a_rate_limit_is_waited_out(status, gh, keeper, clock):
     asked = tries(gh, keeper, clock, 100)
     assert asked == [0]
     assert "rate" in keeper.problem and "log in" not in keeper.problem
-    assert len(tries(gh, keeper, clock, 30)) == 1
+    assert len(tries(gh, keeper, clock, 40)) == 1
     assert keeper.current()
 
 
 def test_a_failing_github_is_asked_less_and_less_often(gh, keeper, clock):
-    """The pauses grow to a minute, and no further."""
+    """The pauses grow to five minutes, and no further, and an hour has no more than its share."""
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, status=503)
-    asked = tries(gh, keeper, clock, 300)
+    asked = tries(gh, keeper, clock, 3600)
     pauses = [after - before for before, after in itertools.pairwise(asked)]
-    assert pauses == sorted(pauses) and pauses[0] <= 6 and 60 <= pauses[-1] <= 61
+    assert pauses[0] <= 2 and 270 <= pauses[-1] <= 331 and len(asked) <= HOOK_LIMIT
     gh.heal()
-    tries(gh, keeper, clock, 61)
+    tries(gh, keeper, clock, 331)
     assert keeper.current()
 
 
@@ -189,7 +218,7 @@ def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
     login(keeper, gh.new_access_token())
     gh.fail(EXCHANGE, how=how, location="/user")
     asked = tries(gh, keeper, clock, 7)
-    assert 1 <= len(asked) <= 4
+    assert 2 <= len(asked) <= 4
     assert gh.count("/user") == 0
     gh.heal()
     tries(gh, keeper, clock, 62)
@@ -198,14 +227,14 @@ def test_no_answer_is_tried_again_soon(how, gh, keeper, clock):
 
 def test_an_answer_without_an_end(gh, keeper, clock, monkeypatch):
     """A body that drips for ever is given up, and the token is fetched once GitHub is itself again."""
-    monkeypatch.setattr(exchange_client, "DEADLINE", 0.2)
+    monkeypatch.setattr(exchange_client, "DEADLINE", 2.0)
     login(keeper, gh.new_access_token())
-    gh.fail(EXCHANGE, how="slow", delay=0.05, status=200, body="x" * 100_000)
-    assert len(tries(gh, keeper, clock, 2)) == 1
+    gh.fail(EXCHANGE, how="slow", delay=0.5, status=200, body="x" * 100_000)
+    assert len(tries(gh, keeper, clock, 1)) == 1
     assert "does not answer" in keeper.problem
     gh.heal()
     monkeypatch.setattr(exchange_client, "DEADLINE", 60)
-    clock.passed += 3
+    clock.passed += 4
     keeper.turn()
     assert keeper.current()
 
@@ -298,7 +327,7 @@ def test_workers_share_a_failure(gh, keeper, clock, tmp_path):
             asked += [second] * (gh.count(EXCHANGE) - before)
             assert "GitHub failed (HTTP 503)" in one.problem
         clock.passed += 1
-    assert len(asked) == len(set(asked)) and 4 <= len(asked) <= 6
+    assert len(asked) == len(set(asked)) and 7 <= len(asked) <= 10
     again = make(gh, tmp_path)
     again.shared.forget_failure()
     before = gh.count(EXCHANGE)
@@ -449,12 +478,12 @@ def test_all_editor_headers_are_sent(gh, keeper):
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1030"}, 30),
         ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1030"}, None),
         ({"retry-after": "soon"}, None),
-        ({"retry-after": "9" * 9}, 86_400),
+        ({"retry-after": "9" * 9}, 3600),
         ({}, None),
     ],
 )
 def test_what_github_asks_to_wait(headers, wait):
-    """Seconds, a date, or the moment at which the limit is lifted; never more than a day."""
+    """Seconds, a date, or the moment at which the limit is lifted; never more than an hour."""
     assert exchange.retry_after(headers, 1000.0) == wait
 
 
@@ -495,3 +524,30 @@ def test_requests_that_hang_are_not_piled_up(gh, keeper, clock, monkeypatch):
     tries(gh, keeper, clock, 60)
     assert keeper._client._unanswered == exchange_client.MAX_UNANSWERED
     gh.heal()
+
+
+class Ended(Exception):
+    """Ends the keeper's thread where it waits."""
+
+
+def test_only_a_valid_token_lets_it_look_less_often(gh, keeper, monkeypatch):
+    """While there is no login, or Copilot has refused the token, it looks each second."""
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        raise Ended
+
+    monkeypatch.setattr(keeper._wake, "wait", wait)
+
+    def look() -> None:
+        with pytest.raises(Ended):
+            keeper.run()
+
+    look()
+    login(keeper, gh.new_access_token())
+    look()  # fetches the token
+    look()
+    keeper.refused(time.time())
+    look()
+    assert waits[0] == waits[1] == waits[3] == hook.POLL < waits[2] == hook.POLL_VALID

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sidecar.litellm_hot_reload import models_file as hook
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX, PROVIDER
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import demo_catalog, model
+from tests.support import files
 from tests.support.entries import ID, USELESS, entries_of, entry_text
 
 P = PROVIDER
@@ -34,9 +34,7 @@ def models(tmp_path: Path) -> hook.ModelsFile:
 
 
 def put(models: hook.ModelsFile, data: bytes) -> None:
-    new = models.path.with_name("new")
-    new.write_bytes(data)
-    os.replace(new, models.path)
+    files.put(models.path, data)
     models.refresh()
 
 

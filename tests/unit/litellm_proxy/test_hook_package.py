@@ -63,7 +63,7 @@ def test_an_importing_program_never_meets_half_a_package(tmp_path):
     """Two versions take turns while programs import the hook: every import gets one whole version."""
     first, second = tmp_path / "first", tmp_path / "second"
     for number, version in enumerate((first, second)):
-        shutil.copytree(SOURCE, version)
+        shutil.copytree(SOURCE, version, ignore=shutil.ignore_patterns("__pycache__"))
         for module in version.rglob("*.py"):
             module.write_text(f"VERSION = {number}\n")
         (version / "__init__.py").write_text("from . import exchange, startup\n")

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from sidecar.errors import LiteLLMError, Stopped
-from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change, send_sighup
+from sidecar.litellm_proxy.notify import is_gunicorn_master, notify_change, notify_notice, send_sighup
 from sidecar.models.catalog import parse_models
 from sidecar.models.changes import Change
+from sidecar.models.history import Event
 from sidecar.models.selection import Selection
 from sidecar.settings import Settings
 from sidecar.targets.base import Built, Synced
@@ -53,6 +55,8 @@ def test_command_gets_the_change(bench, stop, tmp_path):
         "added": ["new"],
         "removed": ["old"],
         "changed": [],
+        "events": [],
+        "events_omitted": 0,
     }
     assert not list(bench.shared.glob(".*untold*"))
 
@@ -139,6 +143,89 @@ def test_url_refuses(bench, stop, status, times):
     assert "secret-path" not in str(caught.value)
 
 
+SEEN = [
+    Event("2026-11-26T03:17:22Z", "added", "new", names=("github_copilot/new",)),
+    Event("2026-11-26T03:17:22Z", "price", "b", "model_info.input_cost_per_token", 1e-06, 2e-06),
+]
+NOTICE = Event("2026-11-26T03:17:22Z", "retirement", "old", "notice.7", None, "2026-12-01")
+
+
+def with_events(bench, *events, change=CHANGE):
+    return replace(synced(bench, change), events=events)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("json", {"added": ["new"], "events": [event.as_json() for event in SEEN], "events_omitted": 0}),
+        ("slack", {"text": "Copilot's models have changed, 7 are in `FILE`:\n"}),
+        (
+            "discord",
+            {"content": "Copilot's models have changed, 7 are in `FILE`:\n", "allowed_mentions": {"parse": []}},
+        ),
+    ],
+)
+def test_each_form_arrives(bench, stop, tmp_path, form, expected):
+    """A webhook gets the change in its form, as JSON over HTTP; a command gets the JSON in any case."""
+    with Hook() as hook:
+        settings = bench.settings(
+            COPILOT_ON_CHANGE_URL=hook.url,
+            COPILOT_ON_CHANGE_FORMAT=form,
+            COPILOT_ON_CHANGE=f"tee {tmp_path}/told",
+        )
+        notify_change(settings, with_events(bench, *SEEN), stop)
+        (request,) = hook.requests
+    body = json.loads(request.body)
+    assert request.headers["content-type"] == "application/json"
+    for key, value in expected.items():
+        if not isinstance(value, str):
+            assert body[key] == value
+            continue
+        assert body[key] == value.replace("FILE", str(bench.models_file)) + (
+            "• `new` added as `github_copilot/new`\n"
+            "• `b` input price: $1.00 per million tokens → $2.00 per million tokens"
+        )
+    assert form == "json" or body.keys() == expected.keys()
+    assert json.loads((tmp_path / "told").read_text())["events"] == [event.as_json() for event in SEEN]
+
+
+def test_a_retirement_is_notified(bench, stop, tmp_path):
+    """A retirement that comes near is told to the address; no command is run for it, and no gunicorn restarted."""
+    with Hook() as hook:
+        settings = bench.settings(
+            COPILOT_ON_CHANGE_URL=hook.url,
+            COPILOT_ON_CHANGE=f"touch {tmp_path}/run",
+            COPILOT_ON_CHANGE_GUNICORN=f"{tmp_path}/none",
+        )
+        notify_change(settings, with_events(bench, NOTICE, change=None), stop)
+        told = json.loads(hook.requests.pop().body)
+        assert (told["event"], told["added"], told["events"]) == ("retirement_near", [], [NOTICE.as_json()])
+        notify_change(settings, with_events(bench, replace(NOTICE, kind="absent"), change=None), stop)
+        assert hook.requests == [], "an absence alone is in the history, and no notification"
+    assert not (tmp_path / "run").exists()
+
+
+def test_events_of_failed_notifications_are_sent_later(bench, stop, tmp_path):
+    """What could not be sent goes with the next one, the latest events of it, and a notice does not hide a change."""
+    failing, settings = (
+        bench.settings(COPILOT_ON_CHANGE="false"),
+        bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told"),
+    )
+    for events, change in (
+        (SEEN, CHANGE),
+        ([NOTICE], None),
+        ([replace(SEEN[0], model=f"m{n}") for n in range(150)], CHANGE),
+    ):
+        with pytest.raises(LiteLLMError):
+            notify_change(failing, with_events(bench, *events, change=change), stop)
+    with pytest.raises(LiteLLMError):
+        notify_change(failing, with_events(bench, NOTICE, change=None), stop)
+    notify_change(settings, with_events(bench, change=None), stop)
+    told = json.loads((tmp_path / "told").read_text())
+    assert told["event"] == "models_changed" and told["added"] == ["new"] and told["events_omitted"] == 54
+    assert len(told["events"]) == 100 and told["events"][-1] == NOTICE.as_json()
+
+
 GUNICORN = """
 import sys
 sys.argv = ["gunicorn", "-b", "127.0.0.1:0", "-p", sys.argv[1], sys.argv[2]]
@@ -216,11 +303,22 @@ def test_no_pidfile(bench, stop, tmp_path, content):
 
 @pytest.mark.parametrize(
     "content",
-    [b"[]", b"5", b'{"added": 5}', b'{"added": {"a": 1}}', b'{"removed": [["a"]]}', b"[" * 100_000, b"\xff", b'"x"'],
+    [
+        b"[]",
+        b"5",
+        b'{"added": 5}',
+        b'{"events": 5}',
+        b'{"events_omitted": "x"}',
+        b'{"added": {"a": 1}}',
+        b'{"removed": [["a"]]}',
+        b"[" * 100_000,
+        b"\xff",
+        b'"x"',
+    ],
 )
 def test_a_pending_notification_that_is_none(bench, stop, tmp_path, content):
     """A damaged record of what is pending is left out; the change itself is notified."""
-    (bench.shared / ".copilot_models.untold.json").write_bytes(content)
+    (bench.shared / ".copilot_models.yaml.untold.json").write_bytes(content)
     notify_change(bench.settings(COPILOT_ON_CHANGE=f"tee {tmp_path}/told"), synced(bench), stop)
     assert json.loads((tmp_path / "told").read_text())["added"] == ["new"]
 
@@ -245,3 +343,19 @@ def test_no_proxy_sees_an_address_on_this_machine(bench, stop, monkeypatch):
         monkeypatch.setenv("http_proxy", proxy.url)
         notify_change(bench.settings(COPILOT_ON_CHANGE_URL=hook.url), synced(bench), stop)
         assert len(hook.requests) == 1 and proxy.requests == []
+
+
+def test_a_notice_reloads_nothing(bench, stop, tmp_path):
+    """A notice about the credit goes to the address: no command is run, nothing restarted; what fails is an error."""
+    notice = {"event": "credit_used", "quota": "chat", "level": 80}
+    with Hook(answers=(200, 404)) as hook:
+        settings = bench.settings(
+            COPILOT_ON_CHANGE=f"touch {tmp_path}/run",
+            COPILOT_ON_CHANGE_URL=hook.url,
+            COPILOT_ON_CHANGE_GUNICORN="/nowhere",
+        )
+        notify_notice(settings, notice, stop)
+        assert json.loads(hook.requests[0].body) == notice and not (tmp_path / "run").exists()
+        with pytest.raises(LiteLLMError, match="404"):
+            notify_notice(settings, notice, stop)
+    assert not list(bench.shared.iterdir())

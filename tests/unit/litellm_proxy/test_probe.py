@@ -61,9 +61,10 @@ def test_names_that_are_none(litellm):
         check_in_sync(Settings.load({"LITELLM_URL": litellm.url}), ENTRIES)
 
 
-def test_a_secret_in_the_address(litellm):
+@pytest.mark.parametrize(("status", "said"), [(404, "what answers at"), (500, "LiteLLM is not well at")])
+def test_a_secret_in_the_address(status, said, litellm):
     """The query of LiteLLM's address is not shown."""
-    litellm.answer = 500, {}, {}
-    with pytest.raises(LiteLLMError, match=r"what answers at http://127") as caught:
+    litellm.answer = status, {}, {}
+    with pytest.raises(LiteLLMError, match=rf"{said} http://127") as caught:
         check_alive(Settings.load({"LITELLM_URL": f"{litellm.url}/?key=canary"}))
     assert "canary" not in str(caught.value)

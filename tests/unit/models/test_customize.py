@@ -101,49 +101,64 @@ def test_overrides_merge_in_order(tmp_path: Path) -> None:
     [
         ("a: {}\n", 1, "must contain litellm_params"),
         ("a:\n  litellm_params: {timeout: 1}\nb: 5\n", 3, "must contain litellm_params"),
-        ("a:\n  params: {}\n", 1, "'params'"),
-        ("a:\n  litellm_params: 5\n", 1, "is not a mapping"),
-        ("# x\n\na:\n  litellm_params: {model: b}\n", 3, "litellm_params.model"),
-        ("a:\n  litellm_params: {api_key: b}\n", 1, "must not contain secrets"),
-        ("a:\n  litellm_params: {api_base: http://b}\n", 1, "sent to that address"),
-        ("a:\n  litellm_params: {base_url: http://b}\n", 1, "sent to that address"),
-        ("a:\n  litellm_params: {configurable_clientside_auth_params: [api_base]}\n", 1, "address of their own"),
-        ("a:\n  litellm_params: {use_litellm_proxy: true}\n", 1, "another proxy"),
-        ("a:\n  litellm_params: {litellm_credential_name: b}\n", 1, "COPILOT_CREDENTIAL_NAME sets it"),
-        ("a:\n  litellm_params: {github_copilot_auth_type: b}\n", 1, "COPILOT_CREDENTIAL_NAME sets it"),
-        ("a:\n  litellm_params: {github_copilot_host: b.ghe.com}\n", 1, "the host is part of"),
-        ("a:\n  model_info: {id: b}\n", 1, "model_info.id"),
-        ("a:\n  model_info: {date: 2026-01-01}\n", 1, "put it in quotes"),
-        ("a:\n  model_info: {n: .nan}\n", 1, "not finite"),
-        ("a:\n  model_info: {5: b}\n", 1, "not a string"),
-        ("a:\n  model_info: {max_tokens: '5'}\n", 1, "a number of 0 or more, without quotes"),
-        ("a:\n  model_info: {input_cost_per_token: 1e-6}\n", 1, "a number of 0 or more, without quotes"),
-        ("a:\n  model_info: {max_input_tokens: -1}\n", 1, "a number of 0 or more, without quotes"),
-        ("a:\n  model_info: {mode: 5}\n", 1, "must be text"),
-        ("a:\n  litellm_params: {extra_headers: {x: 5}}\n", 1, "texts as values (in quotes)"),
-        ("a:\n  litellm_params: {extra_headers: x}\n", 1, "texts as values (in quotes)"),
+        ("a:\n  params: {}\n", 2, "'params'"),
+        ("a:\n  litellm_params: 5\n", 2, "is not a mapping"),
+        ("# x\n\na:\n  litellm_params: {model: b}\n", 4, "litellm_params.model"),
+        ("a:\n  litellm_params: {api_key: b}\n", 2, "must not contain secrets"),
+        ("a:\n  litellm_params: {api_base: http://b}\n", 2, "sent to that address"),
+        ("a:\n  litellm_params: {base_url: http://b}\n", 2, "sent to that address"),
+        ("a:\n  litellm_params: {configurable_clientside_auth_params: [api_base]}\n", 2, "address of their own"),
+        ("a:\n  litellm_params: {use_litellm_proxy: true}\n", 2, "another proxy"),
+        ("a:\n  litellm_params: {litellm_credential_name: b}\n", 2, "COPILOT_CREDENTIAL_NAME sets it"),
+        ("a:\n  litellm_params: {github_copilot_auth_type: b}\n", 2, "COPILOT_CREDENTIAL_NAME sets it"),
+        ("a:\n  litellm_params: {github_copilot_host: b.ghe.com}\n", 2, "the host is part of"),
+        ("a:\n  model_info: {id: b}\n", 2, "model_info.id"),
+        ("a:\n  model_info: {date: 2026-01-01}\n", 2, "put it in quotes"),
+        ("a:\n  model_info: {n: .nan}\n", 2, "not finite"),
+        ("a:\n  model_info: {5: b}\n", 2, "not a string"),
+        ("a:\n  model_info: {max_tokens: '5'}\n", 2, "a number of 0 or more, without quotes"),
+        ("a:\n  model_info: {input_cost_per_token: 1e-6}\n", 2, "a number of 0 or more, without quotes"),
+        ("a:\n  model_info: {max_input_tokens: -1}\n", 2, "a number of 0 or more, without quotes"),
+        ("a:\n  model_info: {mode: 5}\n", 2, "must be text"),
+        ("a:\n  litellm_params: {extra_headers: {x: 5}}\n", 2, "texts as values (in quotes)"),
+        ("a:\n  litellm_params: {extra_headers: x}\n", 2, "texts as values (in quotes)"),
         (
             "a:\n  litellm_params: {extra_headers: {Authorization: x}}\n",
-            1,
+            2,
             "no header of the connection or of the login",
         ),
-        ("a:\n  litellm_params: {extra_headers: {x: 'os.environ/HOME'}}\n", 1, "litellm_params.extra_headers of a"),
-        ("a:\n  litellm_params: {extra_body: {x: 1}}\n", 1, "extra_body of a is not one of the keys that may be set"),
-        ("a:\n  litellm_params: {organization: b}\n", 1, "organization of a is not one of the keys that may be set"),
-        ("a:\n  litellm_params: {azure_ad_token: b}\n", 1, "azure_ad_token of a is not one of the keys"),
-        ("a:\n  litellm_params: {timeout: os.environ/HOME}\n", 1, "timeout of a must be a number"),
-        ("a:\n  model_info: {note: see os.environ/HOME}\n", 1, "no reference to a secret"),
-        ("a:\n  model_info: {note: {x: 1}}\n", 1, "model_info.note of a must be a number, true"),
-        ("a:\n  model_info: {health_check_model: x}\n", 1, "LiteLLM would call another model"),
+        ("a:\n  litellm_params: {extra_headers: {x: 'os.environ/HOME'}}\n", 2, "litellm_params.extra_headers of a"),
+        ("a:\n  litellm_params: {extra_body: {x: 1}}\n", 2, "extra_body of a is not one of the keys that may be set"),
+        ("a:\n  litellm_params: {organization: b}\n", 2, "organization of a is not one of the keys that may be set"),
+        ("a:\n  litellm_params: {azure_ad_token: b}\n", 2, "azure_ad_token of a is not one of the keys"),
+        ("a:\n  litellm_params: {timeout: os.environ/HOME}\n", 2, "timeout of a must be a number"),
+        ("a:\n  model_info: {note: see os.environ/HOME}\n", 2, "no reference to a secret"),
+        ("a:\n  model_info: {note: {x: 1}}\n", 2, "model_info.note of a must be a number, true"),
+        ("a:\n  model_info: {health_check_model: x}\n", 2, "LiteLLM would call another model"),
         ("5: {}\n", 1, "put it in quotes"),
         ("a: {model_info: {x: 1}}\na: {model_info: {x: 2}}\n", 2, "twice"),
         ("a:\n\t- b\n", 2, "not valid YAML"),
         ("a: !!python/object:os.system {}\n", 1, "not valid YAML"),
         ("- a\n", 1, "not a mapping"),
+        ("a:\n  litellm_params:\n    timeout: 1\n    rpm: many\n", 4, "litellm_params.rpm of a must be a whole number"),
+        ("a:\n  litellm_params: {\n  timeout: abc}\n", 3, "litellm_params.timeout of a must be a number"),
+        (
+            "a:\n  litellm_params: {timeout: 1}\n  model_info:\n    tier: x\n",
+            4,
+            "model_info.tier of a must be free or paid",
+        ),
+        ("a:\n  model_info:\n    supports_vision: much\n", 3, "must be true or false"),
+        ("a:\n  model_info:\n    x: 1\n    5: b\n", 4, "the key 5"),
+        ("a:\n  model_info:\n    x: 1\n    date: 2026-01-01\n", 4, "put it in quotes"),
+        ("a:\n  model_info: {x: 1}\n  params: {}\n", 3, "'params'"),
+        ("a:\n  litellm_params: &x {rpm: 1}\nb:\n  litellm_params: {<<: *x, tpm: no}\n", 4, "litellm_params.tpm of b"),
+        ("'[gpt': 1\n", 1, "[gpt can match nothing: it has a `[` without its `]`"),
+        ("ok*:\n  model_info: {x: 1}\ngpt 4: {}\n", 3, "gpt 4 can match nothing: it has ' '"),
+        ("github_copilot/gpt-*:\n  model_info: {x: 1}\n", 1, "which no model id does"),
     ],
 )
 def test_mistakes_in_overrides_are_named_by_line(tmp_path: Path, overrides: str, line: int, says: str) -> None:
-    """The message names the file, the line, and what is wrong."""
+    """The message names the file, the line of the very key, and what is wrong with it."""
     with pytest.raises(UsageError) as caught:
         load(tmp_path, overrides=overrides)
     assert f"overrides.yaml, line {line}: " in str(caught.value)
@@ -151,9 +166,17 @@ def test_mistakes_in_overrides_are_named_by_line(tmp_path: Path, overrides: str,
     assert caught.value.hint
 
 
+def test_an_override_for_nothing(tmp_path: Path) -> None:
+    """An override whose pattern matches no model is noted, once; the others are not."""
+    custom = load(tmp_path, overrides="gtp-*: {model_info: {x: 1}}\ngpt-*: {model_info: {x: 1}}\n")
+    _, notes = build_entries(models("gpt-5", "gpt-4"), Settings(), custom)
+    assert notes == ["the override for gtp-* does nothing: no model matches it"]
+
+
 @pytest.mark.parametrize(
     ("aliases", "says"),
     [
+        ("a: newest of [gpt\n", "the alias a can match nothing: its pattern [gpt has a `[` without its `]`"),
         ("a: 5\n", "must refer to a model id"),
         ("a: [b]\n", "must refer to a model id"),
         ("a: 'newest of '\n", "is not a valid model id"),

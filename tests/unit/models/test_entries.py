@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from decimal import Decimal
+from unittest import mock
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import SidecarError
+from sidecar.models import entries
 from sidecar.models.catalog import catalog_items as items_of
 from sidecar.models.catalog import parse_models
 from sidecar.models.entries import MANAGED_PREFIX, build_entries, dump_entries, model_info, models_file_bytes
@@ -75,6 +77,25 @@ def test_limits(limits, expected):
     """The prompt's limit is the catalog's, else window minus output; nothing is guessed."""
     info = info_of(limits=limits)
     assert tuple(info.get(key) for key in ["max_input_tokens", "max_output_tokens", "max_tokens"]) == expected
+
+
+def test_long_context_can_be_declined():
+    """COPILOT_LONG_CONTEXT=false ends a prompt where the dearer price begins, if there is one, and changes no price."""
+    dear = tiered(tier(300, 1500, context_max=200_000), tier(600, 2250))
+    same = tiered(tier(300, 1500, context_max=200_000), tier(300, 1500))
+    short = Settings.load({"COPILOT_LONG_CONTEXT": "false"})
+    for limits, billing, expected in (
+        ({"max_prompt_tokens": 936_000}, dear, 200_000),
+        ({"max_prompt_tokens": 120_000}, dear, 120_000),
+        ({"max_prompt_tokens": None, "max_output_tokens": None}, dear, 200_000),
+        ({"max_prompt_tokens": 936_000}, same, 936_000),
+        ({"max_prompt_tokens": 936_000}, None, 936_000),
+    ):
+        (found,), _ = parse_models([model("m", limits=limits, billing=billing)])
+        capped, whole = model_info(found, short), model_info(found, Settings())
+        assert capped.pop("max_input_tokens") == expected
+        assert whole.pop("max_input_tokens", None) == limits["max_prompt_tokens"]
+        assert capped == whole
 
 
 def test_limits_of_an_embedding_model():
@@ -340,6 +361,25 @@ def test_text_stays_text(text):
     (entry,) = entries_of([model("m", vendor=text, name=text)])
     assert entry["model_info"].get("vendor", "") == found.vendor
     assert entry["model_info"].get("display_name", "") == found.name
+
+
+class InPython(yaml.SafeDumper):
+    """PyYAML without libyaml."""
+
+    yaml_representers = entries._Dumper.yaml_representers
+
+    def ignore_aliases(self, data):
+        return True
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_the_bytes_are_those_of_pyyaml_without_libyaml(texts):
+    """An image with libyaml and a laptop without it publish the same file."""
+    items = [{"model_name": text, "model_info": {"list": [text, {}], "cost": Decimal("0.0000012")}} for text in texts]
+    quick = dump_entries(items)
+    with mock.patch.object(entries, "_Dumper", InPython):
+        assert dump_entries(items) == quick
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from itertools import pairwise
 
 import pytest
 import yaml
 
+from sidecar import __version__
 from tests.support import canary
 from tests.support.files import put_secret
 from tests.support.http_server import HttpServer
@@ -183,12 +186,26 @@ def test_broken_hop(healthy, harm, hop, code, fix):
     assert "pass" in done.stdout
 
 
+@pytest.mark.parametrize("harm", [lambda _: None, break_kind, no_litellm, wrong_key])
+def test_as_json(healthy, harm):
+    """`--json` has the same checks in the same order, with their fixes, what it runs on, and no secret."""
+    harm(healthy)
+    plain, done = healthy.run("doctor"), healthy.run("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.code == plain.code == next((check["code"] for check in found["checks"] if check["code"]), 0)
+    assert {check["name"]: check["result"] for check in found["checks"]} == table(plain)
+    assert {check["name"]: check["fix"] for check in found["checks"] if check["fix"]} == fixes(plain)
+    assert all(check["text"] in plain.stdout for check in found["checks"] if check["name"] != "exchange")
+    assert (found["version"], found["python"]) == (__version__, platform.python_version())
+    assert TOKEN not in done.stdout and KEY not in done.stdout
+
+
 def test_config_mode(healthy, tmp_path):
     """With a config it is the config that is checked."""
     config = tmp_path / "config.yaml"
     done = healthy.run("doctor", "--config", str(config))
     assert first_failure(done) == "config" and "does not exist" in done.stdout and "sync" in fixes(done)["config"]
-    healthy.run("sync", "--config", str(config))
+    healthy.run("sync", "--config", str(config), "--create")
     assert healthy.run("doctor", "--config", str(config)).code == 0
 
 

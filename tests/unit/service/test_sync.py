@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
 
+from sidecar.cli import main
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, StorageError, Unreachable, UsageError
 from sidecar.models.absences import absences_file
-from sidecar.service.sync import run_once
+from sidecar.service import sync
+from sidecar.service.sync import TOKEN_MARGIN, Session, run_once
 from tests.fakes.catalog import demo_catalog, model
 from tests.support.files import files_under
 from tests.support.github_paths import EXCHANGE, MODELS
@@ -55,10 +60,13 @@ def test_first_sync(bench):
 
 
 def test_unchanged(synced):
-    """When nothing changed no file is touched, the record of absences included."""
-    before = state(synced.shared)
+    """When nothing changed no file is touched; only the record of absences, not written either, has the new time."""
+    before, record = state(synced.shared), absences_file(synced.models_file)
+    os.utime(record, (1e9, 1e9))
     result = run(synced)
-    assert result.change is None and result.models == 2 and state(synced.shared) == before
+    assert result.change is None and result.models == 2 and record.stat().st_mtime > 1e9
+    os.utime(record, ns=(0, before[record][2]))
+    assert state(synced.shared) == before
 
 
 def test_changed(synced):
@@ -109,11 +117,11 @@ def test_catalog_without_a_callable_model(synced):
     """A catalog in which nothing can be called never empties the file, however often it comes."""
     before = synced.models_file.read_bytes()
     synced.gh.set_catalog([model("m", endpoints=[])])
-    for _ in range(2):  # until the absences of the others count
-        assert run(synced).change is None
-    for _ in range(3):
+    for _ in range(3):  # until the loss of the others has repeated often enough
+        assert run(synced, COPILOT_ACCEPT_LOSS_AFTER="4").change is None
+    for accept_loss in (False, False, True):
         with pytest.raises(BadAnswer):
-            run(synced)
+            run_once(synced.settings(COPILOT_ACCEPT_LOSS_AFTER="4"), Quick(), accept_loss=accept_loss)
         assert synced.models_file.read_bytes() == before
 
 
@@ -155,9 +163,102 @@ def test_refusals(synced, prepare, kind):
 
 
 def test_expired_copilot_token(synced):
-    """A Copilot token is never kept: expired ones do not matter."""
+    """No command keeps a Copilot token for the next: expired ones do not matter."""
     synced.gh.expire_copilot_tokens()
     assert run(synced).models == 2 and synced.gh.count(EXCHANGE) == 1
+
+
+@pytest.fixture
+def session(synced):
+    """The service's session after its second sync."""
+    session = Session(attempts=1)
+    for _ in range(2):
+        run_once(synced.settings(), Quick(), session)
+    synced.gh.clear()
+    return session
+
+
+def asked(bench):
+    return [request.path for request in bench.gh.requests]
+
+
+def test_a_good_copilot_token_serves_the_next_sync(synced, session):
+    """While it lasts a sync is one request; two minutes before its end it is exchanged anew."""
+    run_once(synced.settings(), Quick(), session)
+    assert asked(synced) == [MODELS]
+    synced.gh.set(token_lifetime=TOKEN_MARGIN - 1)
+    synced.log_in()
+    for _ in range(2):
+        run_once(synced.settings(), Quick(), session)
+    assert asked(synced) == [MODELS, *[EXCHANGE, MODELS] * 2]
+
+
+def test_a_new_login_gets_a_copilot_token_of_its_own(synced, session):
+    """The token of one login never serves another's."""
+    synced.log_in()
+    run_once(synced.settings(), Quick(), session)
+    assert asked(synced) == [EXCHANGE, MODELS]
+
+
+def test_a_kept_copilot_token_that_is_refused_is_exchanged_anew(synced, session):
+    """The same sync succeeds with a new one; if GitHub gives none, it says why."""
+    synced.gh.refuse_copilot_tokens()
+    assert run_once(synced.settings(), Quick(), session).models == 2
+    assert asked(synced) == [MODELS, EXCHANGE, MODELS]
+    synced.gh.refuse_copilot_tokens()
+    synced.gh.revoke(synced.token_file.read_text().strip())
+    with pytest.raises(LoginNeeded):
+        run_once(synced.settings(), Quick(), session)
+
+
+def test_the_same_catalog_is_not_built_again(synced, session, monkeypatch):
+    """A sync that finds the same catalog mends the file with what was built; its time is that of this sync."""
+    monkeypatch.setattr(sync, "build_entries", lambda *_: 1 / 0)
+    assert run_once(synced.settings(), Quick(), session).change is None
+    synced.models_file.unlink()
+    monkeypatch.setattr(sync, "now", lambda: datetime.now(UTC) + timedelta(seconds=1))
+    mended = run_once(synced.settings(), Quick(), session)
+    assert mended.created and synced.names() == ["github_copilot/a", "github_copilot/b"]
+    assert {event.time for event in mended.events} == {mended.built.time}
+
+
+def change_the_catalog(bench, settings):
+    bench.gh.set_catalog([A, model("b", output=1)])
+    return settings
+
+
+def damage_the_record(bench, settings):
+    absences_file(bench.models_file).write_text("{}")
+    return settings
+
+
+def add_an_alias(bench, settings):
+    Path(settings.aliases_file).write_text("mine: a\n")
+    return settings
+
+
+def change_a_setting(bench, settings):
+    return bench.settings(COPILOT_MODEL_NAMES="both")
+
+
+@pytest.mark.parametrize("change", [change_the_catalog, damage_the_record, add_an_alias, change_a_setting])
+def test_whatever_has_changed_is_built(synced, session, tmp_path, change):
+    """The catalog, the record, the user's own files, the settings: each has it built anew, as a new session would."""
+    (tmp_path / "aliases.yaml").write_text("")
+    settings = synced.settings(COPILOT_ALIASES_FILE=str(tmp_path / "aliases.yaml"))
+    for _ in range(2):
+        run_once(settings, Quick(), session)
+    before = session._built
+    settings = change(synced, settings)
+    assert before is not None and run_once(settings, Quick(), session).built is not before
+    assert run_once(settings, Quick()).change is None
+
+
+def test_another_day_is_built_anew(synced, session, monkeypatch):
+    """A retirement comes nearer by itself."""
+    before = run_once(synced.settings(), Quick(), session).built
+    monkeypatch.setattr(sync, "now", lambda: datetime.now(UTC) + timedelta(days=1))
+    assert run_once(synced.settings(), Quick(), session).built is not before
 
 
 def test_filters_that_leave_nothing(synced):
@@ -202,6 +303,69 @@ def test_failures_do_not_count_as_absences(synced):
     assert len(synced.names()) == 2
     run(synced)
     assert len(synced.names()) == 1
+
+
+@pytest.fixture(params=["models file", "config"])
+def account(request, bench, monkeypatch, tmp_path):
+    """Ten models, published to either target by the command line; ``said`` is what a command prints."""
+    items = [model(f"m-{number}") for number in range(10)]
+    bench.gh.set_catalog(items)
+    bench.log_in()
+    environ = dict(bench.environ)
+    if request.param == "config":
+        environ["CONFIG_FILE"] = str(tmp_path / "config.yaml")
+        (tmp_path / "config.yaml").write_text("model_list: []\n")
+
+    def sync(*flags, code=0):
+        assert main(["sync", *flags], environ) == code
+        written = yaml.safe_load(Path(environ.get("CONFIG_FILE", bench.models_file)).read_bytes())["model_list"]
+        return len(written)
+
+    assert sync() == 10
+    return bench, items, sync
+
+
+def test_an_implausible_loss_is_said_each_time(account, capsys):
+    """What the catalog loses at once is kept; each sync says how much of how much, for how long, and what to do."""
+    bench, items, sync = account
+    bench.gh.set_catalog(items[:4])
+    for left in (23, 22, 21, 20):
+        assert sync() == 10
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("warning: the catalog has lost 6 of 10 models, which is implausible: 6 of them are kept")
+        assert f" for {left} more syncs (hint=" in line and "`sync --accept-loss` removes" in line
+        assert "absent=['m-4', 'm-5', 'm-6', 'm-7', 'm-8', 'm-9']" in line
+
+
+def test_a_person_accepts_it(account, capsys):
+    """`sync --accept-loss` removes them in that sync, says which, and there is nothing to warn of afterwards."""
+    bench, items, sync = account
+    bench.gh.set_catalog(items[:4])
+    assert sync() == sync("--dry-run", code=0) == 10
+    assert sync("--dry-run", "--accept-loss", code=1) == 10
+    capsys.readouterr()
+    assert sync("--accept-loss") == 4
+    printed = capsys.readouterr()
+    assert printed.out.count("  removed github_copilot/") == 6 and printed.err == ""
+    assert sync() == 4 and capsys.readouterr().err == ""
+
+
+def test_unusable_at_once(account, capsys):
+    """Models that are all listed, but disabled by policy, are a loss too; a filter of one's own is not."""
+    bench, items, sync = account
+    bench.gh.set_catalog(items[:5] + [model(f"m-{number}", policy="disabled") for number in range(5, 10)])
+    assert sync() == 10 and "lost 5 of 10" in capsys.readouterr().err
+
+
+def test_the_service_says_it(synced):
+    """`run` logs the loss as JSON, with the hint, and stays ready; a filter of one's own takes effect at once."""
+    synced.gh.set_catalog([C])
+    process = synced.start("run").saw("implausible")
+    assert process.signal() == 0
+    (said,) = [record for record in process.records if "implausible" in record["message"]]
+    assert said["level"] == "WARNING" and "--accept-loss" in said["hint"] and said["absent"] == ["a", "b"]
+    assert synced.names() == ["github_copilot/a", "github_copilot/b", "github_copilot/c"]
+    assert run(synced, COPILOT_MODELS_EXCLUDE="[ab]").models == 1
 
 
 def test_at_once_when_asked_for(synced):

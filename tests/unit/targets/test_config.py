@@ -11,6 +11,7 @@ import yaml
 from sidecar import logs
 from sidecar.errors import StorageError
 from tests.fakes.catalog import model
+from tests.unit.corpus.lookalikes import LOOKALIKES
 
 OWN = "# mine\nmodel_list:\n- model_name: mine   # kept\n  litellm_params: {model: openai/gpt-4o}\n"
 HAND = OWN + "- model_name: github_copilot/gpt-4o\n  litellm_params: {model: github_copilot/gpt-4o}\n"
@@ -37,7 +38,7 @@ def test_flag_and_variable_are_one(bench, config):
     assert names(config) == ["mine", "github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
     assert config.read_text().startswith(OWN)
     assert bench.names() is None
-    assert (config.parent / ".config.memory.json").exists()
+    assert (config.parent / ".config.yaml.memory.json").exists()
     again = bench.run("sync", CONFIG_FILE=str(config))
     assert again.code == 0 and "up to date" in again.stdout
     assert len(list(config.parent.glob("*.bak-*"))) == 1
@@ -93,8 +94,9 @@ def test_hand_written_entry(bench, config):
     done = bench.run("sync", "--config", str(config))
     assert names(config) == ["mine", "github_copilot/gpt-4o", "github_copilot/gpt-5-mini"]
     assert "github_copilot/gpt-4o stays as" in done.stderr
+    assert "  1 are entries of your own, not kept in sync (--adopt" in done.stdout
     adopted = bench.run("sync", "--config", str(config), "--adopt")
-    assert "  adopted github_copilot/gpt-4o" in adopted.stdout
+    assert "  1 taken over: github_copilot/gpt-4o\n" in adopted.stdout
     ours = yaml.safe_load(config.read_text())["model_list"][1:]
     assert len(ours) == 2 and all("model_info" in item for item in ours)
 
@@ -113,7 +115,7 @@ def test_restore(bench, config):
     assert missing.code == 2 and stamp in missing.stderr
 
 
-@pytest.mark.parametrize("flag", ["--restore", "--adopt"])
+@pytest.mark.parametrize("flag", ["--restore", "--adopt", "--create"])
 def test_needs_a_config(bench, flag):
     """Flags that are for a config say so."""
     bench.log_in()
@@ -142,16 +144,14 @@ def test_validation(bench, config):
     for known in (OWN, None):
         if known is None:
             config.unlink()
-        done = bench.run(
-            "sync", "--config", str(config), "--validate", "grep -q no-such-text", "--on-change", f"touch {told}"
-        )
+        flags = ["--create", "--validate", "grep -q no-such-text", "--on-change", f"touch {told}"]
+        done = bench.run("sync", "--config", str(config), *flags)
         assert done.code == 2 and "validation command exited with 1" in done.stderr
         assert (config.read_text() if config.exists() else None) == known
         assert not list(config.parent.glob("*.bak-*")) and not told.exists()
-    done = bench.run(
-        "sync", "--config", str(config), "--validate", "grep -q gpt-5-mini", "--on-change", f"touch {told}"
-    )
-    assert done.code == 0 and told.exists()
+    flags[2] = "grep -q gpt-5-mini"
+    done = bench.run("sync", "--config", str(config), *flags)
+    assert done.code == 0 and told.exists() and "was notified" in done.stdout
 
 
 def test_not_told(bench, config):
@@ -208,3 +208,16 @@ def test_log_rotates(tmp_path):
     lines = [line for name in reversed(files) for line in (tmp_path / name).read_text().splitlines()]
     assert all((tmp_path / name).stat().st_size <= 1000 for name in files)
     assert lines == sorted(lines) and len(lines) > 100 and lines[-1].startswith("line 0199")
+
+
+@pytest.mark.parametrize("name", ["ConfigMap", "Helm template, unquoted value"])
+def test_what_is_no_config_is_refused_everywhere(bench, config, name):
+    """`sync`, `sync --dry-run` and `doctor` say the same of a file that only looks like a config, and write nothing."""
+    config.write_bytes(next(text for label, text, _ in LOOKALIKES if label == name))
+    before = config.read_bytes()
+    for flags in ([], ["--dry-run"]):
+        done = bench.run("sync", "--config", str(config), *flags)
+        assert done.code == 2 and "it is not a LiteLLM config: this is a" in done.stderr and done.stdout == ""
+    done = bench.run("doctor", "--config", str(config))
+    assert done.code == 2 and "fail  config" in done.stdout and "it is not a LiteLLM config: this is a" in done.stdout
+    assert config.read_bytes() == before and [path.name for path in config.parent.iterdir()] == ["config.yaml"]

@@ -14,21 +14,24 @@ import threading
 import time
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import certifi
 import pytest
 
 from sidecar import cli
-from sidecar.errors import BadAnswer, Stopped, StorageError, Unreachable, UpstreamError, UsageError
+from sidecar.errors import BadAnswer, Conflict, Forbidden, Stopped, StorageError, Unreachable, UpstreamError, UsageError
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_proxy.hook_package import PACKAGE
 from sidecar.models.absences import load_absences
 from sidecar.models.changes import Change
+from sidecar.models.entries import models_file_bytes
+from sidecar.models.history import load_events
 from sidecar.service.sync import run_once
 from sidecar.settings import Settings
 from sidecar.targets import configmap
 from sidecar.targets.base import Built
-from sidecar.targets.configmap import ABSENCES_KEY, KEY, MAX_BYTES, ConfigMapTarget
+from sidecar.targets.configmap import ABSENCES_KEY, HISTORY_KEY, KEY, MAX_BYTES, ConfigMapTarget
 from sidecar.targets.models_file import entries_in
 from tests.fakes.catalog import model
 from tests.support.entries import managed_entry
@@ -81,7 +84,8 @@ class ApiServer(HttpServer):
 
     def write(self, **maps):
         for name, values in maps.items():
-            self.object.setdefault(name, {}).update(values)
+            merged = {**self.object.get(name, {}), **values}
+            self.object[name] = {key: value for key, value in merged.items() if value is not None}
         self.object["metadata"]["resourceVersion"] += "1"
 
     def count(self, method):
@@ -188,25 +192,25 @@ def test_a_patch_whose_answer_was_lost_is_not_done_twice(api, target, stop):
 @pytest.mark.parametrize(
     "faults", [[(500, {})], [(503, {})], ["close"], ["garbage"], [None, (504, {})], [None, "close"]]
 )
-def test_what_may_pass_is_tried_again(api, target, stop, faults):
+def test_what_may_pass_is_tried_again(api, target, faults):
     """A server that fails, hangs up or answers nonsense once is tried again."""
     api.faults = faults
-    assert target.update(always("a"), stop).change
+    assert target.update(always("a"), Quick()).change
     assert KEY in api.object["data"]
 
 
-def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target, stop):
+def test_a_server_that_has_just_come_back_may_refuse_for_a_moment(api, target):
     """Seen with a real one: 403 until it has read the roles. Without an outage before it, 403 is final."""
     api.faults = ["close", (403, {}), (403, {})]
-    assert target.update(always("a"), stop).change
+    assert target.update(always("a"), Quick()).change
 
 
 def test_429_waits_as_long_as_it_is_asked_to(api, target):
-    """An overloaded server is left alone for exactly as long as it asks, before a read and before a patch."""
+    """An overloaded server is left alone for as long as it asks, before a read and before a patch."""
     api.faults = [(429, {"Retry-After": "7"}), None, (429, {"Retry-After": "9"})]
     stop = Quick()
     assert target.update(always("a"), stop).change
-    assert stop.waits == [7, 9]
+    assert [int(wait) for wait in stop.waits] in ([7, 9], [7, 10]), "a tenth of jitter at most, and never less"
     assert (api.count("GET"), api.count("PATCH")) == (3, 2)
 
 
@@ -219,15 +223,69 @@ def test_429_for_a_long_time_is_left_to_the_next_run(api, target, stop):
     assert len(api.requests) == 1
 
 
-@pytest.mark.parametrize(("faults", "error"), [([(500, {})] * 99, BadAnswer), (["close"] * 99, Unreachable)])
-def test_it_ends_some_time(api, target, stop, monkeypatch, faults, error):
-    """A server that fails all the time is given up at the deadline, with nothing written."""
-    monkeypatch.setattr(configmap, "RETRY_DEADLINE", 1.0)
-    api.faults = list(faults)
-    with pytest.raises(error):
-        target.update(always("a"), stop)
-    assert len(api.faults) > 50, "it would have gone on"
-    assert "data" not in api.object
+@pytest.fixture
+def turned(monkeypatch):
+    """A stop event whose waits pass at once and are seconds on the clock that the retries go by."""
+
+    class Turned(Quick):
+        def wait(self, timeout=None):
+            self.now = getattr(self, "now", 0.0) + timeout
+            return super().wait(timeout)
+
+    stop, real = Turned(), time.monotonic
+    clock = SimpleNamespace(monotonic=lambda: real() + getattr(stop, "now", 0.0))
+    monkeypatch.setattr("tenacity.time", clock)
+    return stop
+
+
+STORMS = {
+    "500": ((500, {}), BadAnswer),
+    "503 at once again": ((503, {"Retry-After": "0"}), BadAnswer),
+    "429": ((429, {}), BadAnswer),
+    "429 at once again": ((429, {"Retry-After": "0"}), BadAnswer),
+    "401": ((401, {}), BadAnswer),
+    "409": ((409, {}), Conflict),
+    "cut": ("close", Unreachable),
+}
+
+
+@pytest.mark.parametrize("of", ["reads", "patches"])
+@pytest.mark.parametrize(("fault", "error"), STORMS.values(), ids=STORMS)
+def test_a_storm_costs_a_handful_of_requests(api, target, turned, fault, error, of):
+    """An API server that fails for good is asked at most nine times in the minute, and the last good stays."""
+    # Whether it fails at reads or at patches, and even if it wants to be asked again at once.
+    api.write(data={KEY: "last good"})
+    api.faults = ([fault] if of == "reads" else [None, fault]) * 99
+    with pytest.raises(error) as caught:
+        target.update(always("a"), turned)
+    assert caught.value.exit_code == 4
+    attempts = len(turned.waits) + 1
+    assert attempts <= 9 and sum(turned.waits) < configmap.RETRY_DEADLINE
+    assert (api.count("GET"), api.count("PATCH")) == (attempts, attempts if of == "patches" else 0)
+    assert api.object["data"] == {KEY: "last good"}
+
+
+def test_a_slow_server_costs_as_few(api, target, turned, monkeypatch):
+    """An API server that takes its time for every answer is cut off each time, and given up like one that fails."""
+    monkeypatch.setattr("sidecar.http_client.TOTAL_TIMEOUT", 0.05)
+    over = threading.Event()
+    api.respond = lambda request: over.wait() and None
+    with pytest.raises(Unreachable, match="took longer"):
+        target.update(always("a"), turned)
+    over.set()
+    assert len(turned.waits) + 1 <= 9
+
+
+def test_rights_taken_away_and_given_back(api, target):
+    """Without the right to read or to write a job ends at once; the next one that may finds all as it was."""
+    target.update(always("a"), Quick())
+    before = copy.deepcopy(api.object)
+    for faults in ([(403, {})], [None, (403, {})]):
+        api.faults = list(faults)
+        with pytest.raises(Forbidden) as caught:
+            target.update(always("a", "b"), Quick())
+        assert (caught.value.exit_code, api.object, api.faults) == (5, before, [])
+    assert target.update(always("a", "b"), Quick()).change == Change(added=("github_copilot/b",))
 
 
 def test_a_signal_ends_the_wait(api, target, stop):
@@ -268,6 +326,63 @@ def test_a_certificate_that_is_not_the_clusters_gets_no_token(api, account, stop
     with pytest.raises(Unreachable):
         ConfigMapTarget("copilot-models", "127.0.0.1", api.port, account).update(always("a"), stop)
     assert api.requests == []
+
+
+def history(api):
+    return load_events(configmap._unpack(api.object["binaryData"][HISTORY_KEY]))
+
+
+def test_the_history_is_in_the_object(cluster, api, stop):
+    """What has changed is in the object, with the same patch, and nothing is sent where nothing has changed."""
+    assert [event.model for event in run_once(cluster.settings(), stop).events] == ["gpt-4o", "gpt-5-mini"]
+    cluster.gh.set_catalog([model("gpt-4o", output=1)])
+    run_once(cluster.settings(), stop)
+    patches = api.count("PATCH")
+    run_once(cluster.settings(COPILOT_REMOVE_AFTER="9"), stop)
+    assert api.count("PATCH") == patches + 1, "an absence is counted"
+    assert [
+        (event.kind, event.model, event.new) for event in history(api) if event.path != "model_info.max_tokens"
+    ] == [
+        ("added", "gpt-4o", None),
+        ("added", "gpt-5-mini", None),
+        ("limits", "gpt-4o", 127_999),
+        ("limits", "gpt-4o", 1),
+        ("absent", "gpt-5-mini", "1 of 3"),
+        ("absent", "gpt-5-mini", "2 of 9"),
+    ]
+    cluster.gh.set_catalog([model("gpt-4o", output=1), model("gpt-5-mini")])
+    run_once(cluster.settings(), stop)
+    patches = api.count("PATCH")
+    assert run_once(cluster.settings(), stop).events == () and api.count("PATCH") == patches
+
+
+def test_the_history_in_the_object_is_bounded(api, target, stop):
+    """However many changes there are, their history takes some kilobytes of the object."""
+    for number in range(3):
+        target.update(always(*(f"m{number}-{other}" for other in range(150))), stop)
+    found = history(api)
+    assert len(found) == 500 and found[-1].model == "m2-99" and {event.kind for event in found} == {"added", "removed"}
+    assert len(api.object["binaryData"][HISTORY_KEY]) < 64 * 1024
+
+
+def test_a_history_without_room_gives_way(api, target, stop, caplog):
+    """Where the object has no room for the history, models and memory are published without it."""
+    target.update(always("a"), stop)
+    room = MAX_BYTES - len(models_file_bytes([managed_entry("a"), managed_entry("b")]))
+    api.write(data={"other": "y" * (room - 100)})
+    assert target.update(always("a", "b", remembered=b"x"), stop).change == Change(added=("github_copilot/b",))
+    assert api.object["binaryData"].get(HISTORY_KEY) is None and "no room for the history" in caplog.text
+    api.write(data={"other": ""})
+    target.update(always("a", "b", "c"), stop)
+    assert [event.model for event in history(api)] == ["c"]
+
+
+@pytest.mark.parametrize("damaged", ["AAAA", "!", "\ud800", base64.b64encode(b"x" * 99).decode()])
+def test_a_damaged_history_is_replaced(api, target, stop, damaged):
+    """Whatever is in place of the history, the sync goes on, and a new one begins."""
+    api.write(binaryData={HISTORY_KEY: damaged})
+    target.update(always("a"), stop)
+    assert [event.model for event in history(api)] == ["a"]
 
 
 def test_too_large_is_said_before_anything_is_sent(api, target, stop):
@@ -324,6 +439,17 @@ def test_a_memory_that_would_expand_is_damaged(api, target, stop):
     assert seen == [b""] and peak < 100_000_000
 
 
+def test_a_history_that_would_expand_is_replaced(api, target, stop):
+    """A history that unpacks to more than any of ours is not unpacked, and a new one begins."""
+    wild = base64.b64encode(configmap.gzip.compress(b"{}\n" * 10_000_000, 1)).decode()
+    api.write(binaryData={HISTORY_KEY: wild})
+    tracemalloc.start()
+    target.update(always("a"), stop)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [event.model for event in history(api)] == ["a"] and peak < 20_000_000
+
+
 def test_no_service_account_is_said(tmp_path):
     """Without a service account's files the message says so and names the cure."""
     with pytest.raises(StorageError, match="service account") as caught:
@@ -343,7 +469,7 @@ def test_names(account):
 def test_outside_a_pod_it_is_a_wrong_setting():
     """COPILOT_CONFIGMAP outside a pod is a wrong setting, by name."""
     with pytest.raises(UsageError, match="KUBERNETES_SERVICE_HOST"):
-        configmap.configmap_target(Settings.load({"COPILOT_CONFIGMAP": "copilot-models"}))
+        configmap.configmap_target("copilot-models", Settings())
 
 
 def test_run_does_not_take_a_configmap(capsys):
@@ -385,7 +511,17 @@ def test_absences_are_counted_in_the_object_and_a_model_leaves_after_three(clust
     assert not cluster.models_file.exists()
 
 
-def test_one_catalog_read_however_many_conflicts(cluster, api, stop):
+def test_an_implausible_loss_is_counted_in_the_object(cluster, api, stop):
+    """All models for another one: it is published beside them, and a person's --accept-loss lets them go."""
+    run_once(cluster.settings(), stop)
+    cluster.gh.set_catalog([model("o9")])
+    losses = [run_once(cluster.settings(), stop).built.loss for _ in range(4)]
+    assert [loss.syncs for loss in losses] == [23, 22, 21, 20] and len(names(api)) == 3
+    assert run_once(cluster.settings(), stop, accept_loss=True).built.loss is None
+    assert names(api) == ["github_copilot/o9"]
+
+
+def test_one_catalog_read_however_many_conflicts(cluster, api):
     """Conflicts with other writers cost no further read of the catalog."""
     conflicts = [0]
 
@@ -395,7 +531,7 @@ def test_one_catalog_read_however_many_conflicts(cluster, api, stop):
             api.write(data={"other": str(conflicts[0])})
 
     api.before_patch = other
-    assert run_once(cluster.settings(), stop).models == 2
+    assert run_once(cluster.settings(), Quick()).models == 2
     assert conflicts == [4]
     assert cluster.gh.count("/models") == 1
 

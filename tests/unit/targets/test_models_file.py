@@ -128,7 +128,7 @@ def test_a_file_that_would_expand_is_replaced(path, join):
     assert path.read_bytes() == models_file_bytes(entries(A))
 
 
-@pytest.mark.parametrize("name", ["copilot_models.yaml", ".copilot_models.memory.json"])
+@pytest.mark.parametrize("name", ["copilot_models.yaml", ".copilot_models.yaml.memory.json"])
 @pytest.mark.parametrize("kind", ["a pipe", "a device without an end", "400 MB"])
 def test_what_is_no_file_of_ours_is_replaced(path, stop, name, kind):
     """A pipe in the place of a file is not waited for, an endless or huge file is not read; both heal."""
@@ -142,7 +142,7 @@ def test_what_is_no_file_of_ours_is_replaced(path, stop, name, kind):
 
     ModelsFileTarget(path).update(make, stop)
     assert path.read_bytes() == models_file_bytes(entries(A))
-    assert path.with_name(".copilot_models.memory.json").read_bytes() == b"record" and stored in ([None], [b""])
+    assert path.with_name(".copilot_models.yaml.memory.json").read_bytes() == b"record" and stored in ([None], [b""])
 
 
 @pytest.mark.parametrize(

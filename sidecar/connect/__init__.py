@@ -1,0 +1,1 @@
+"""Settings for the clients that people use: published entries in, settings text out. Pure."""

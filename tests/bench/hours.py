@@ -1,0 +1,61 @@
+"""``python -m tests.bench.hours SYNCS INTERVAL``: the service as it is, with its port, but its clock jumps ahead.
+
+After each sync it is an interval later, and the next one begins at once. Prints as JSON what the syncs after the
+first ten took, CPU in seconds, and the memory then; a file counts as written if it is another one, or holds
+something else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sidecar.litellm_hot_reload import clock
+
+SETTLED = 10
+_real: Callable[[], float] = clock.elapsed
+_ahead = 0.0
+clock.elapsed = lambda: _real() + _ahead  # before anything else takes it from there
+
+from sidecar import cli  # noqa: E402
+from sidecar.service import loop  # noqa: E402
+
+from .processes import memory  # noqa: E402
+
+
+def files(directory: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_ino, path.read_bytes()) for path in directory.iterdir() if path.is_file()}
+
+
+def main(syncs: int, interval: int) -> None:
+    shared, done, began = Path(os.environ["COPILOT_MODELS_FILE"]).parent, 0, (0.0, dict[str, tuple[int, bytes]]())
+
+    def next_one(error: Exception | None, failures: int, seconds: float) -> float:
+        global _ahead
+        nonlocal done, began
+        assert error is None, error
+        _ahead += interval
+        done += 1
+        if done == SETTLED:
+            began = (time.process_time(), files(shared))
+        if done == SETTLED + syncs:
+            cpu, now = time.process_time() - began[0], files(shared)
+            changed = [name for name in now if now[name] != began[1].get(name)]
+            used: dict[str, Any] = {"syncs": done, "cpu": cpu / syncs, "written": len(changed)}
+            print(json.dumps({**used, **vars(memory())}), flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return 60.0
+        return 0.0
+
+    loop.delay_after = next_one
+    sys.exit(cli.main(["run"], {**os.environ, "COPILOT_MODEL_SYNC_INTERVAL": str(interval)}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,86 @@
+"""What a sync of a fixed catalog and an edit of a fixed config cost, in calls: a slow-down fails on any machine.
+
+The figures are those of Python 3.11, which calls more than newer ones. A change that needs more has to be worth it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sidecar.config.diff import unified
+from sidecar.config.edit import update_config
+from sidecar.service.sync import Session, run_once
+from tests.fakes.catalog import model, tier, tiered
+from tests.support.counts import calls
+from tests.support.entries import entries_of
+from tests.support.paths import ROOT
+from tests.support.waiting import Quick
+
+MARGIN = 1.2
+PRICES = tiered(tier(300, 1500, 30, cache_write_price=375, max_prompt_tokens=200_000), tier(600, 2250, 60))
+CATALOG = [model(f"m-{number}", billing=PRICES, reasoning=["low", "high"], vision=True) for number in range(42)]
+CHANGED = [model("m-0", context=64_000, billing=PRICES), *CATALOG[1:]]
+HAND = "".join(f"- model_name: h{n}  # mine\n  litellm_params: {{model: openai/h{n}}}\n" for n in range(200))
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("sidecar.cli", {"requests", "yaml", "tenacity"}),
+        ("sidecar.status.healthcheck", {"requests", "yaml", "tenacity"}),
+        ("sidecar.cli.sync", {"sidecar.config.edit", "sidecar.targets.kubernetes", "sidecar.status", "difflib"}),
+        (
+            "sidecar.cli.service",
+            {"sidecar.config.edit", "sidecar.targets.kubernetes", "sidecar.status.page", "difflib"},
+        ),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(module, without):
+    """A command does not wait for what others need, nor does the service keep it in memory."""
+    command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert module in done.stdout.split() and without & set(done.stdout.split()) == set()
+
+
+@pytest.fixture
+def counted(bench):
+    """The calls of the service's syncs: the first, the second, which finds its record, more, and one with a change."""
+    bench.gh.set_catalog(CATALOG)
+    bench.log_in()
+    settings, session = bench.settings(), Session()
+
+    def sync() -> int:
+        return calls(lambda: run_once(settings, Quick(), session))
+
+    found = {"the first sync": sync(), "the second": sync(), "one without a change": sync()}
+    bench.gh.set_catalog(CHANGED)
+    return {**found, "one with a change": sync()}
+
+
+@pytest.mark.parametrize(
+    ("what", "most"),
+    [
+        ("the first sync", 227_000),
+        ("the second", 118_000),
+        ("one without a change", 23_000),
+        ("one with a change", 435_000),
+    ],
+)
+def test_a_sync_of_42_models(counted, what, most):
+    """Not a fifth more calls than when it was measured."""
+    print(f"{what}: {counted[what]} calls")
+    assert counted[what] <= MARGIN * most
+
+
+@pytest.mark.parametrize(("what", "most"), [("nothing", 958_000), ("a model", 1_336_000), ("every model", 1_280_000)])
+def test_an_edit_of_a_config(what, most):
+    """42 managed entries after 200 that somebody has written: not a fifth more calls than when it was measured."""
+    before = update_config(b"model_list:\n" + HAND.encode(), entries_of(CATALOG)).text
+    every = [model(item["id"], context=64_000, billing=PRICES) for item in CATALOG]
+    wanted = entries_of({"nothing": CATALOG, "a model": CHANGED, "every model": every}[what])
+    count = calls(lambda: unified(before, update_config(before, wanted).text, "before", "after"))
+    print(f"{what} changes: {count} calls")
+    assert count <= MARGIN * most

@@ -133,7 +133,8 @@ class Keeper:
                 return
         try:
             with self.shared.try_lock() as locked:
-                if locked and self._due(access_token):
+                # Read again: meanwhile another worker may have exchanged a new login, beside which the one before is due.
+                if locked and self._access_token() == access_token and self._due(access_token):
                     self._exchange(access_token, late)
         except OSError as error:
             self._failed(login, f"{self.shared.file} cannot be written ({error.strerror}): {PLACE_HINT}", LOCAL_WAIT)

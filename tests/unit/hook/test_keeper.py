@@ -139,6 +139,29 @@ def test_a_new_login_counts_at_once_when_the_old_may_not_be_asked_for(gh, keeper
     assert each.current() == before and gh.count(EXCHANGE) == HOOK_LIMIT + FOR_LOGINS
 
 
+def test_a_login_that_is_replaced_meanwhile_is_not_exchanged(gh, keeper, clock, tmp_path, monkeypatch):
+    """A worker that has read the login before the last one does not put its Copilot token in the new one's place."""
+    other = make(gh, tmp_path)
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    clock.passed += 1600
+    try_lock, tokens = other.shared.try_lock, []
+
+    def later() -> Any:
+        tokens.append(login(keeper, gh.new_access_token()))
+        keeper.turn()
+        return try_lock()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other.shared, "try_lock", later)
+        gh.clear()
+        other.turn()
+    fresh = json.loads(keeper.shared.file.read_text())["token"]
+    other.turn()
+    assert [item.headers["authorization"] for item in gh.requests_to(EXCHANGE)] == [f"token {tokens[0]}"]
+    assert other.current() == keeper.current() == fresh
+
+
 def test_another_accounts_record_is_not_believed(gh, keeper, clock):
     """While GitHub is away, a token that another login has left behind serves no request, nor does its address."""
     login(keeper, gh.new_access_token())

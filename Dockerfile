@@ -6,6 +6,8 @@ COPY requirements.lock /tmp/
 RUN python3 -m venv --without-pip /venv \
  && python3 -m pip --python /venv/bin/python install --no-cache-dir --no-compile --require-hashes \
       --disable-pip-version-check -r /tmp/requirements.lock
+COPY scripts/strip_debug.py /tmp/
+RUN python3 /tmp/strip_debug.py /venv/lib
 COPY sidecar /app/sidecar
 COPY entrypoint /app/entrypoint
 # Modules are compiled here because the root file system is read-only at run time. No file says when or by whom it was

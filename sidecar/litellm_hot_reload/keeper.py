@@ -133,7 +133,7 @@ class Keeper:
                 return
         try:
             with self.shared.try_lock() as locked:
-                # Read again: meanwhile another worker may have exchanged a new login, beside which the one before is due.
+                # Read again: another worker may have exchanged a new login, beside which the one before is due.
                 if locked and self._access_token() == access_token and self._due(access_token):
                     self._exchange(access_token, late)
         except OSError as error:

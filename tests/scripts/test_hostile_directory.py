@@ -63,7 +63,7 @@ def test_every_script_is_tried(clone):
         *(
             *("matrix.sh", "nightly.sh", "pictures.py", "pin_images.sh", "reference.py", "scan.sh", "soak.py"),
             *("structure.py", "test.sh", "ci.sh", "pythons.sh", "messages.py", "cures.yml", "interface.py"),
-            *("release.py", "sbom.py", "image.sh"),
+            *("release.py", "sbom.py", "image.sh", "strip_debug.py"),
         ),
     }
     tried = {mark.args[1][number][0] for mark in test_nothing_of_the_working_directory_is_executed.pytestmark

@@ -222,7 +222,7 @@ def test_a_killed_litellm_comes_back_with_all_models(first: FirstRun) -> None:
     stack.kill_process("litellm")
     until(lambda: stack.container("litellm")["RestartCount"] == restarts + 1, 30, "LiteLLM is started again")
     stack.wait_alive()
-    until(lambda: stack.models() == names, 10, "all models are back")
+    until(lambda: stack.models() == names, 30, "all models are back")
     assert stack.chat().status_code == 200
     assert stack.life("login", "copilot-sync") == life
 
@@ -244,7 +244,7 @@ def test_ctrl_c_and_up_again(first: FirstRun) -> None:
     assert "Already logged in as octocat" in stack.logs("login")
     assert not CODE.search(stack.logs("login").split("Already logged in")[0].split("Logged in as")[-1])
     stack.wait_alive()
-    until(lambda: stack.models() == names, 10, "all models are back")
+    until(lambda: stack.models() == names, 30, "all models are back")
     assert stack.chat().status_code == 200
     assert stack.listing("copilot-sync", "/github_auth") == token
 
@@ -261,6 +261,6 @@ def test_down_and_up_again(first: FirstRun) -> None:
     assert "Already logged in as octocat" in stack.logs("login") and not CODE.search(stack.logs("login"))
     stack.compose("up", "--wait", "--no-build", "litellm")
     assert stack.alive()
-    until(lambda: stack.models() == names, 10, "all models are back")
+    until(lambda: stack.models() == names, 30, "all models are back")
     assert stack.chat().status_code == 200
     assert (stack.listing("copilot-sync", "/github_auth"), published(stack)) == before

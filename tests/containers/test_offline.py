@@ -58,7 +58,7 @@ def test_the_volume_of_an_earlier_run_serves_without_github(stack: Stack) -> Non
     stack.variables["LITELLM_MASTER_KEY"] = KEY
     stack.up("copilot-sync", "litellm")
     stack.wait_alive()
-    until(lambda: stack.models() == names, 10, "LiteLLM lists the models of the earlier run")
+    until(lambda: stack.models() == names, 30, "LiteLLM lists the models of the earlier run")
     assert stack.listing("copilot-sync") == before
     for answer in (stack.request("GET", "/v1/models", key=False), stack.chat(key=False)):
         # A LiteLLM from PyPI, without the `prisma` package of the stock image, says 500 where that says 401.

@@ -178,7 +178,7 @@ def stand_in() -> Iterator[dict[str, str]]:
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        until(Control(url).healthy, 10, "the stand-in")
+        until(Control(url).healthy, 30, "the stand-in")
         yield {
             "GITHUB_COPILOT_API_KEY_URL": f"{url}/copilot_internal/v2/token",
             "GITHUB_COPILOT_API_BASE": url,

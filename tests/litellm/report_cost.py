@@ -88,7 +88,7 @@ def run(blocks: int) -> tuple[Side, Side]:
         models = background()[:-1]
         proxies[0].publish(models)
         receiver.published(proxies[0].models_file, [item["id"] for item in models])
-        until(receiver.in_step, 10, "a report of the change")
+        until(receiver.in_step, 30, "a report of the change")
         assert receiver.reports()[-1]["spend"][STAYING[0]][0] > 0
         return sides
 

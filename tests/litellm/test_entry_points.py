@@ -80,7 +80,7 @@ def price_of(proxy: Proxy, name: str) -> float:
 def test_the_hook_tells_what_it_found(strict):
     """One line per worker, and a page of LiteLLM's for whoever has its key: the version, and all that is guarded."""
     proxy = strict
-    (line,) = until(lambda: [line for line in proxy.hook_log() if "models by" in line], 10, "the line")
+    (line,) = until(lambda: [line for line in proxy.hook_log() if "models by" in line], 30, "the line")
     assert f"LiteLLM {litellm_version()}: models by " in line and "NOT" not in line
     told = proxy.request("GET", "/copilot_hook").json()
     assert told["litellm"] == litellm_version()

@@ -246,7 +246,7 @@ def test_managed_entries_have_one_owner(fresh_gh, start):
     proxy.publish(items)
     proxy.start()
     (worker,) = proxy.clients
-    until(lambda: worker.chat(P + "gpt-4o").status == 200, 10, "a first answer")
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 30, "a first answer")
 
     def served() -> list[str]:
         listed = worker.request("GET", "/model/info").json()["data"]
@@ -258,7 +258,7 @@ def test_managed_entries_have_one_owner(fresh_gh, start):
     assert worker.chat(P + "gpt-4.1").status == 400
     said = len(proxy.hook_log())
     looked_until = time.monotonic() + 3.5
-    until(lambda: time.monotonic() > looked_until, 5, "some more looks")
+    until(lambda: time.monotonic() > looked_until, 30, "some more looks")
     assert proxy.hook_log()[said:] == []
     owner = [line for line in proxy.hook_log() if "the models file owns it" in line]
     assert len(owner) == 2 and P in owner[0]
@@ -279,7 +279,7 @@ def test_a_config_in_step_is_followed_without_a_models_file(fresh_gh, start):
     proxy.login(gh.new_access_token())
     proxy.start()
     (worker,) = proxy.clients
-    until(lambda: worker.chat(P + "gpt-4o").status == 200, 10, "a first answer")
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 30, "a first answer")
     content = {**CONFIG, "include": [], "model_list": [*entries(items[1:]), STAYS]}
     replace_file(proxy.config, yaml.safe_dump(content).encode(), mode=0o644)
     until(lambda: worker.models() == {P + "gpt-4.1", "stays"}, EDITED_TO_SERVED, "the new catalog")

@@ -157,7 +157,7 @@ def test_started_before_the_login_and_without_github(worlds: dict[str, World]) -
 
     def check(world: World) -> None:
         names = {"other", "mine", *(P + item["id"] for item in ITEMS)}
-        until(lambda: world.proxy.models() == names, 10, "the models of file and config")
+        until(lambda: world.proxy.models() == names, 30, "the models of file and config")
         world.fails("nobody has logged in")
         world.still()
 
@@ -165,7 +165,7 @@ def test_started_before_the_login_and_without_github(worlds: dict[str, World]) -
         until(lambda: NO_ANSWER in world.ask("chat").text, 20, "the reason")
         world.fails(NO_ANSWER)
         world.proxy.publish([*ITEMS, *LATER], COPILOT_EMBEDDINGS="true")
-        until(lambda: len(world.proxy.models()) == len(names) + len(LATER), 10, "the models that came later")
+        until(lambda: len(world.proxy.models()) == len(names) + len(LATER), 30, "the models that came later")
         assert world.proxy.chat("other").status_code == 200
         world.still()
 
@@ -185,9 +185,9 @@ def test_a_valid_token_needs_no_github(worlds: dict[str, World]) -> None:
         world.serves_soon(world.back())
         world.gone()
         world.proxy.publish(ITEMS, COPILOT_EMBEDDINGS="true")
-        until(lambda: P + "later-0" not in world.proxy.models(), 10, "models removed")
+        until(lambda: P + "later-0" not in world.proxy.models(), 30, "models removed")
         world.proxy.publish([*ITEMS, *LATER], COPILOT_EMBEDDINGS="true")
-        until(lambda: P + "later-0" in world.proxy.models(), 10, "models added")
+        until(lambda: P + "later-0" in world.proxy.models(), 30, "models added")
         world.serves()
         world.still()
 

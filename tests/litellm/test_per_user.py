@@ -74,7 +74,7 @@ def test_the_shared_login_is_never_used(fresh_gh: GitHub, start: Callable[..., P
     publish(proxy, CATALOG)
     proxy.start()
     names = {"github_copilot/" + item["id"] for item in CATALOG}
-    until(lambda: proxy.models() == names, 10, "all models served")
+    until(lambda: proxy.models() == names, 30, "all models served")
     fresh_gh.clear()
 
     def refused(credential: str) -> None:
@@ -85,10 +85,10 @@ def test_the_shared_login_is_never_used(fresh_gh: GitHub, start: Callable[..., P
 
     refused(CREDENTIAL)
     publish(proxy, CATALOG, "no-such-team")
-    until(lambda: "no-such-team" in proxy.chat("github_copilot/gpt-4o").text, 10, "another credential")
+    until(lambda: "no-such-team" in proxy.chat("github_copilot/gpt-4o").text, 30, "another credential")
     refused("no-such-team")
     publish(proxy, [*CATALOG[1:], model("gpt-6", endpoints=["/chat/completions"])])
-    until(lambda: proxy.models() == names - {"github_copilot/gpt-4o"} | {"github_copilot/gpt-6"}, 10, "it follows")
+    until(lambda: proxy.models() == names - {"github_copilot/gpt-4o"} | {"github_copilot/gpt-6"}, 30, "it follows")
     assert proxy.chat("github_copilot/gpt-6").status_code == 401
     assert [seen.path for seen in fresh_gh.requests if "copilot_internal" not in seen.path] == []
 
@@ -213,7 +213,7 @@ def test_the_list_follows_for_who_is_logged_in(team: Team) -> None:
     grown = [*CATALOG, model("gpt-6", endpoints=["/chat/completions"])]
     team.gh.set_catalog(grown)
     publish(team.proxy, grown)
-    until(lambda: member.chat("github_copilot/gpt-6").status_code == 200, 10, "the new model serves")
+    until(lambda: member.chat("github_copilot/gpt-6").status_code == 200, 30, "the new model serves")
     assert team.names.calls[-1].login == member.login
 
 

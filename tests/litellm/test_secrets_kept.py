@@ -148,7 +148,7 @@ def test_a_hostile_models_file_redirects_nothing_and_reads_nothing(gh, proxy):
                 entry["model_info"]["display_name"] = "os.environ/LITELLM_MASTER_KEY"
             before = len(proxy.hook_log())
             proxy.write(yaml.safe_dump({"model_list": entries}).encode())
-            until(lambda before=before: len(proxy.hook_log()) > before, 10, f"a line about {what}")
+            until(lambda before=before: len(proxy.hook_log()) > before, 30, f"a line about {what}")
             assert "is invalid" in proxy.hook_log()[before], what
             assert P + "new" not in proxy.models()
             answer = proxy.chat(P + "gpt-4o", api_base=listener.url)
@@ -157,5 +157,5 @@ def test_a_hostile_models_file_redirects_nothing_and_reads_nothing(gh, proxy):
             assert answer.status_code == 200 and "hello from gpt-4o" in answer.text
             assert KEY not in proxy.request("GET", "/model/info").text
         proxy.write(models_file_bytes(entries_of([*MODELS, model("new")])))
-        until(lambda: P + "new" in proxy.models(), 10, "the next good file")
+        until(lambda: P + "new" in proxy.models(), 30, "the next good file")
         assert listener.requests == []

@@ -49,7 +49,7 @@ class Running:
         result = run_once(settings, threading.Event())
         assert result.change is not None
         touched = len(result.change.added + result.change.changed + result.change.removed)
-        until(lambda: len(self.proxy.hook_log()) >= seen + touched, 10, "the hook followed")
+        until(lambda: len(self.proxy.hook_log()) >= seen + touched, 30, "the hook followed")
         served = {item["id"] for item in self.proxy.request("GET", "/v1/models").json()["data"]}
         assert served == names
 

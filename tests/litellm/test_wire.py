@@ -91,8 +91,8 @@ def proxy(gh, tmp_path_factory) -> Iterator[Proxy]:
     proxy.login(gh.new_access_token())
     proxy.publish(ITEMS, **ENVIRON)
     with proxy:
-        until(lambda: len(proxy.models()) == len(ITEMS), 10, "all models")
-        until(lambda: proxy.api_key_file.exists(), 10, "a Copilot token")
+        until(lambda: len(proxy.models()) == len(ITEMS), 30, "all models")
+        until(lambda: proxy.api_key_file.exists(), 30, "a Copilot token")
         yield proxy
 
 

@@ -33,7 +33,7 @@ def ready(gh, proxy: Both) -> None:
     gh.set_catalog(PLAIN)
     gh.usage = {}
     follow(proxy, PLAIN)
-    everywhere(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 10)
+    everywhere(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 30)
     gh.clear()
 
 
@@ -276,7 +276,7 @@ def test_three_hundred_models_at_once_hold_up_no_request(gh, start, record_figur
     proxy.publish(PLAIN)
     proxy.start()
     (worker,) = proxy.clients
-    until(lambda: worker.chat(P + "gpt-4o").status == 200, 10, "a first answer")
+    until(lambda: worker.chat(P + "gpt-4o").status == 200, 30, "a first answer")
     stop, failures = threading.Event(), list[str]()
 
     def ask() -> None:

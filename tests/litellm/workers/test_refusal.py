@@ -183,7 +183,7 @@ def test_tokens_that_are_all_refused_are_not_a_reason_to_hammer(gh: GitHub, prox
         gh.accept_copilot_tokens()
         accepted = time.monotonic()
         # LiteLLM's own cooldown is 5 s, and the last refusal was just now.
-        until(lambda: all(load.asked for load in copilots), 1, "traffic")
+        until(lambda: all(load.asked for load in copilots), 30, "traffic")
         until(
             lambda: not any(at > time.monotonic() - 3 for load in copilots for at, _, _ in load.failed),
             15,

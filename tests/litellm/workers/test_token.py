@@ -40,8 +40,8 @@ def ready(gh: GitHub, proxy: Both) -> None:
     before = token_of(proxy)
     proxy.forget_exchanges()
     proxy.login(gh.new_access_token())
-    until(lambda: token_of(proxy) not in ("", before), 10, "the new login's token")
-    every(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 10)
+    until(lambda: token_of(proxy) not in ("", before), 30, "the new login's token")
+    every(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 30)
     gh.clear()
 
 

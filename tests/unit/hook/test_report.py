@@ -181,12 +181,12 @@ def test_it_reports_at_once_after_a_change_and_on_a_beat(monkeypatch, start):
     """The same random name each time, as JSON, to one path."""
     with HttpServer(lambda request: (204, {}, b"")) as server:
         reporter = start(server.url)
-        until(lambda: len(server.requests) == 1, 10, "the first report")
+        until(lambda: len(server.requests) == 1, 30, "the first report")
         reporter.changed()
-        until(lambda: len(server.requests) == 2, 10, "the report of a change")
+        until(lambda: len(server.requests) == 2, 30, "the report of a change")
         monkeypatch.setattr(hook, "BEAT", 0.05)
         reporter.changed()
-        until(lambda: len(server.requests) > 5, 10, "reports on the beat")
+        until(lambda: len(server.requests) > 5, 30, "reports on the beat")
         for request in server.requests:
             assert (request.method, request.path) == ("POST", PATH)
             assert request.headers["content-type"] == "application/json" and "authorization" not in request.headers
@@ -228,12 +228,12 @@ def test_where_nobody_listens_the_state_is_said_once_and_so_is_its_end(caplog, s
     caplog.set_level(logging.INFO)
     port, tries = free_port(), []
     start(f"http://127.0.0.1:{port}", lambda: tries.append(1) or STATE)
-    until(lambda: len(tries) > 3, 10, "tries")
+    until(lambda: len(tries) > 3, 30, "tries")
     for _ in range(2):
         with RawServer(say(b"HTTP/1.1 204 x\r\n\r\n"), port) as server:
-            until(lambda server=server: server.connections > 1, 10, "reports")
+            until(lambda server=server: server.connections > 1, 30, "reports")
         before = len(tries)
-        until(lambda before=before: len(tries) > before + 2, 10, "tries")
+        until(lambda before=before: len(tries) > before + 2, 30, "tries")
     lines = [
         f"the sidecar at http://127.0.0.1:{port} does not take reports (no connection)",
         f"reporting to the sidecar at http://127.0.0.1:{port}",
@@ -248,7 +248,7 @@ def test_what_cannot_be_told_is_said_once_and_tried_again(caplog, start):
     caplog.set_level(logging.INFO)
     tries = []
     start("http://127.0.0.1:1", lambda: tries.append(1) or [][1])
-    until(lambda: len(tries) > 3, 10, "tries")
+    until(lambda: len(tries) > 3, 30, "tries")
     assert caplog.messages == ["nothing is reported to the sidecar (IndexError)"]
 
 
@@ -260,7 +260,7 @@ def test_no_proxy_sees_a_report(monkeypatch, start):
             monkeypatch.setenv(name, "http://127.0.0.1:1")
         monkeypatch.setenv("NO_PROXY", "")
         start(server.url)
-        until(lambda: len(server.requests) > 1, 10, "reports")
+        until(lambda: len(server.requests) > 1, 30, "reports")
 
 
 def test_the_follower_does_not_wait_for_a_receiver_that_hangs(follower, start):
@@ -268,7 +268,7 @@ def test_the_follower_does_not_wait_for_a_receiver_that_hangs(follower, start):
     following, _ = follower
     with RawServer(hang) as server:
         reporter = start(server.url, lambda: _told(following, Spend()))
-        until(lambda: server.connections, 10, "a report that hangs")
+        until(lambda: server.connections, 30, "a report that hangs")
         following.on_change = reporter.changed
 
         def turns() -> float:

@@ -22,7 +22,7 @@ _MARGIN = 64
 _MOST = {False: 64, True: 8}
 _LONGEST_SPELLED = 512
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
-_GRAM, _STEP = 4, PART - 4 + 1
+_BLOCK = PART // 2
 
 
 def printable(value: object, limit: int = 120) -> str:
@@ -44,17 +44,18 @@ def printable(value: object, limit: int = 120) -> str:
 
 @dataclass(frozen=True)
 class _Known:
-    """``forms`` are all spellings of the secrets' parts, one a line, in lower case, and ``grams`` all that is in them
-    of the length _GRAM; ``wholes`` are secrets that these do not cover.
+    """``forms`` are all spellings of the secrets' parts, one a line, in lower case, and ``blocks`` those of that text
+    that begin at every second character; ``wholes`` are secrets that these do not cover.
     """
 
     forms: str = ""
-    grams: frozenset[str] = frozenset()
+    blocks: frozenset[int] = frozenset()
     wholes: tuple[str, ...] = ()
 
 
 _lock = threading.Lock()
-_remembered: dict[bool, dict[str, None]] = {False: {}, True: {}}
+_remembered: dict[bool, dict[str, str]] = {False: {}, True: {}}
+"""Each secret's forms, one a line, by whether it is passing."""
 _known: _Known | None = _Known()
 
 
@@ -65,9 +66,9 @@ def remember(secret: str, *, passing: bool = False) -> None:
         return
     kept = _remembered[passing]
     with _lock:
-        is_new = kept.pop(secret, secret) is not None
-        kept[secret] = None
-        if is_new:
+        forms = kept.pop(secret, None)
+        kept[secret] = "\n".join(dict.fromkeys(_forms(secret))) if forms is None else forms
+        if forms is None:
             _known = None
             while len(kept) > _MOST[passing]:
                 kept.pop(next(iter(kept)))
@@ -78,15 +79,10 @@ def redacted(text: str) -> str:
     base64, hexadecimal, or with the escapes of JSON or HTML.
     """
     known = _current()
-    if not (known.grams or known.wholes):
+    if len(text) < SHORTEST or not (known.forms or known.wholes):
         return text
-    low, spans = text.translate(_LOWER), []
-    # Whatever has PART characters in a row has one of the grams at one of these places.
-    if any(low[at : at + _GRAM] in known.grams for at in range(0, len(low) - _GRAM + 1, _STEP)):
-        ends = range(len(low) - PART + 1)
-        spans = [
-            (at, at + PART) for at in ends if low[at : at + _GRAM] in known.grams and low[at : at + PART] in known.forms
-        ]
+    low = text.translate(_LOWER)
+    spans = [(at, at + PART) for at in _suspects(low, known.blocks) if low[at : at + PART] in known.forms]
     for whole in known.wholes:
         spans += [match.span() for match in re.finditer(re.escape(whole), low)] if whole in low else []
     if not spans:
@@ -105,12 +101,34 @@ def _current() -> _Known:
     if known is None:
         with _lock:
             secrets = [secret for kept in _remembered.values() for secret in kept]
-            forms = "\n".join(dict.fromkeys(form for secret in secrets for form in _forms(secret)))
-            grams = frozenset(forms[at : at + _GRAM] for at in range(len(forms) - _GRAM + 1))
+            forms = "\n".join(forms for kept in _remembered.values() for forms in kept.values() if forms)
+            blocks = frozenset[int]().union(*(_blocks(forms, start) for start in (0, 2) if forms))
             wholes = [secret for secret in secrets if len(secret) < PART or _parts(secret) != [secret]]
             spelled = [form.translate(_LOWER) for whole in wholes for form in (whole, quote(whole, safe=""))]
-            known = _known = _Known(forms, grams, tuple(dict.fromkeys(spelled)))
+            known = _known = _Known(forms, blocks, tuple(dict.fromkeys(spelled)))
     return known
+
+
+def _suspects(low: str, known: frozenset[int]) -> Iterator[int]:
+    """Each place at which PART characters in a row may be from the forms of which the blocks are ``known``.
+
+    Two blocks in such a row are known. In the text, one of these begins at a multiple of _BLOCK, or one later.
+    """
+    for start in (0, 1) if known and len(low) >= PART else ():
+        blocks = _blocks(low, start)
+        if not known.isdisjoint(blocks):
+            for place, block in enumerate(blocks):
+                if block in known:
+                    end = start + _BLOCK * place + 1
+                    yield from range(max(end - _BLOCK, 0), min(end, len(low) - PART + 1))
+
+
+def _blocks(text: str, start: int) -> memoryview:
+    """Each _BLOCK characters from ``start`` on, as a number: comparing these takes no loop in Python. Characters beyond
+    Latin-1 count as the same.
+    """
+    data = text.encode("latin-1", "replace")
+    return memoryview(data)[start : len(data) - (len(data) - start) % _BLOCK].cast("I")
 
 
 def _parts(secret: str) -> list[str]:

@@ -7,6 +7,7 @@ messages. Callers decide what a response means: ``sidecar.github.api``, ``sideca
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -88,6 +89,11 @@ class Answer:
             return parse_json(self.body, self.max_bytes)
         except ValueError:
             return None
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Distinguishes bodies."""
+        return hashlib.sha256(self.body).digest()
 
     def retry_after(self) -> float | None:
         """The delay that the response asks for, in seconds; None if it does not."""

@@ -47,9 +47,12 @@ def without_tokens(text: str) -> str:
     return _TOKEN.sub(r"\1***", redacted(text))
 
 
-def redacted_in(content: Any, limit: int | None = None) -> Any:
-    """Parsed JSON without the secrets that are known, in its keys and texts, all of at most ``limit`` characters."""
-    shown: dict[str, str] = {}  # most keys, and many texts, are there again and again
+def redacted_in(content: Any, limit: int | None = None, shown: dict[str, str] | None = None) -> Any:
+    """Parsed JSON without the secrets that are known, in its keys and texts, all of at most ``limit`` characters.
+
+    ``shown`` is filled with these, each once: most keys, and many texts, are there again and again.
+    """
+    shown = {} if shown is None else shown
 
     def clean(content: Any) -> Any:
         if isinstance(content, str):

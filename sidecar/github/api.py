@@ -82,8 +82,11 @@ def exchange_token(settings: Settings, token: AccessToken) -> CopilotToken:
     raise error
 
 
-def read_catalog(settings: Settings, token: CopilotToken) -> Any:
-    """The parsed JSON of Copilot's ``/models``. Raises LoginRefused, AccessRefused and UpstreamError."""
+def read_catalog(settings: Settings, token: CopilotToken, known: bytes = b"") -> Answer:
+    """Copilot's ``/models``, which is JSON, or has the digest ``known``: then it is not parsed.
+
+    Raises LoginRefused, AccessRefused and UpstreamError.
+    """
     answer = send(
         "GET",
         f"{token.api_base}/models",
@@ -91,9 +94,9 @@ def read_catalog(settings: Settings, token: CopilotToken) -> Any:
         authorization=("Bearer", token.value),
     )
     if answer.status == 200:
-        if answer.json is None:
+        if answer.digest != known and answer.json is None:
             raise BadAnswer("the catalog is not JSON, or has more values than any catalog", hint=CATALOG_HINT)
-        return answer.json
+        return answer
     if answer.status == 401 and not token.direct:
         raise TokenRejected("Copilot rejected the Copilot token that was just issued (401)")
     if answer.status == 400 and (header := _header_in(answer)):

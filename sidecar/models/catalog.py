@@ -98,8 +98,11 @@ class Omitted:
     reason: str
 
 
-def catalog_items(payload: object) -> list[Item]:
-    """The items of a catalog response. Raises BadAnswer when it is empty, too large or not a catalog."""
+def catalog_items(payload: object, shown: dict[str, str] | None = None) -> list[Item]:
+    """The items of a catalog response; ``shown`` is as in ``redacted_in``.
+
+    Raises BadAnswer when it is empty, too large or not a catalog.
+    """
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, list):
         raise BadAnswer("the catalog has no list of models in `data`", hint=CATALOG_HINT)
@@ -109,7 +112,7 @@ def catalog_items(payload: object) -> list[Item]:
     found = [item for item in data if isinstance(item, Mapping)]
     if any(map(is_too_deep, found)):
         raise BadAnswer(f"the catalog contains an item nested more than {MAX_DEPTH} levels deep", hint=CATALOG_HINT)
-    found = [*redacted_in(found, MAX_TEXT)]
+    found = [*redacted_in(found, MAX_TEXT, shown)]
     if not any(id_problem(item.get("id")) is None for item in found):
         raise BadAnswer("the catalog contains no models", hint=CATALOG_HINT)
     return found

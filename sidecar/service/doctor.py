@@ -153,7 +153,7 @@ def _no_exchange(error: SidecarError) -> Iterator[Check]:
 
 def _models(settings: Settings, copilot: CopilotToken, stop: threading.Event) -> Iterator[Check]:
     try:
-        found = catalog_items(retrying(lambda: read_catalog(settings, copilot), stop))
+        found = catalog_items(retrying(lambda: read_catalog(settings, copilot), stop).json)
     except SidecarError as error:
         yield _failed("catalog", error)
         yield from _skipped("models")

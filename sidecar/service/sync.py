@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from sidecar.models.selection import Selection, select_models
 from sidecar.settings import Settings
 from sidecar.targets.base import Built, Synced
 from sidecar.targets.select import select_target
+from sidecar.text import redacted
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,18 @@ TOKEN_MARGIN = 120.0
 """Seconds before a Copilot token's end from which on it is exchanged anew."""
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What was made of the answer with this ``digest``: a catalog's items, and all texts in them, one a line."""
+
+    digest: bytes = b""
+    items: list[Item] = field(default_factory=list)
+    texts: str = ""
+
+
 class Session:
     """Reads the catalog, and remembers what spares the next sync work: the Copilot token while it is good, the catalog
-    if it could not be written, and what was built of a catalog that has not changed since.
+    as it was read last, and what was built of a catalog that has not changed since.
 
     ``attempts`` are made of each request; ``requests`` counts those that were sent. ``plan`` is how GitHub calls the
     account's plan, ``token_end`` when the Copilot token ends (Unix time).
@@ -59,6 +69,7 @@ class Session:
         self._access_token: AccessToken | None = None
         self._copilot_token: CopilotToken | None = None
         self._token_until = 0.0
+        self._last = _Read()
         self._found: list[Item] | None = None
         self._found_until = 0.0
         self._built: Built | None = None
@@ -68,7 +79,7 @@ class Session:
         """Read the access token and the live catalog's items. Raises LoginNeeded, UpstreamError, StorageError."""
         token = find_access_token(settings)
         if token != self._access_token:
-            self._access_token, self._copilot_token, self._found = token, None, None
+            self._access_token, self._copilot_token, self._found, self._last = token, None, None, _Read()
         if self._found is None or elapsed() >= self._found_until:
             self._found = self._read(settings, token, stop)
             self._found_until = elapsed() + KEEP
@@ -105,11 +116,18 @@ class Session:
         return copilot
 
     def _catalog(self, settings: Settings, copilot: CopilotToken, stop: threading.Event) -> list[Item]:
+        # A secret that has become known since is not to be shown either.
+        last = self._last if redacted(self._last.texts) == self._last.texts else _Read()
         try:
-            found = catalog_items(self._ask(lambda: read_catalog(settings, copilot), stop))
+            answer = self._ask(lambda: read_catalog(settings, copilot, last.digest), stop)
         except (TokenRejected, LoginNeeded):
             self._copilot_token = None
             raise
+        if answer.digest != last.digest:
+            shown = dict[str, str]()
+            items = catalog_items(answer.json, shown)
+            self._last = last = _Read(answer.digest, items, "\n".join(shown.values()))
+        found = last.items
         log.debug(
             "catalog read",
             extra={"event": "catalog.read", "items": len(found), "api_base": copilot.api_base, "sku": copilot.sku},

@@ -57,7 +57,7 @@ def test_exchange_and_catalog(bench, token):
     copilot = exchange_token(settings, token)
     assert copilot.api_base == bench.gh.url and copilot.sku == "fake_individual" and not copilot.direct
     assert 1700 < copilot.lifetime <= 1801
-    assert [item["id"] for item in read_catalog(settings, copilot)["data"]] == ["gpt-4o", "gpt-5-mini"]
+    assert [item["id"] for item in read_catalog(settings, copilot).json["data"]] == ["gpt-4o", "gpt-5-mini"]
     (first, second) = bench.gh.requests
     assert first.path == EXCHANGE and first.headers["authorization"] == f"token {token.value.reveal()}"
     assert "x-github-api-version" not in first.headers
@@ -71,7 +71,7 @@ def test_business_plan(bench, token):
     bench.gh.plan = "business"
     copilot = exchange_token(bench.settings(), token)
     assert copilot.api_base == f"{bench.gh.url}/plan-business"
-    assert read_catalog(bench.settings(), copilot)["data"] and not bench.gh.refusals
+    assert read_catalog(bench.settings(), copilot).json["data"] and not bench.gh.refusals
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
@@ -86,7 +86,7 @@ def test_another_app_s_token(bench):
     other = AccessToken(Secret(bench.gh.new_access_token(kind="gho_")), "the test")
     copilot = exchange_token(bench.settings(), other)
     assert copilot.direct and copilot.value == other.value and copilot.api_base == bench.gh.url
-    assert read_catalog(bench.settings(), copilot)["data"]
+    assert read_catalog(bench.settings(), copilot).json["data"]
 
 
 def test_default_base(bench, token):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sidecar import http_client
 from sidecar.cli import main
 from sidecar.errors import AccessRefused, BadAnswer, LoginNeeded, SidecarError, StorageError, Unreachable, UsageError
+from sidecar.litellm_hot_reload.text import remember
 from sidecar.models.absences import absences_file
 from sidecar.service import sync
 from sidecar.service.sync import TOKEN_MARGIN, Session, run_once
@@ -220,6 +222,27 @@ def test_the_same_catalog_is_not_built_again(synced, session, monkeypatch):
     mended = run_once(synced.settings(), Quick(), session)
     assert mended.created and synced.names() == ["github_copilot/a", "github_copilot/b"]
     assert {event.time for event in mended.events} == {mended.built.time}
+
+
+def test_the_same_answer_is_not_read_again(synced, session, monkeypatch):
+    """Neither parsed nor searched for secrets: its bytes are those of the last one."""
+    monkeypatch.setattr(http_client, "parse_json", lambda *_: 1 / 0)
+    monkeypatch.setattr(sync, "catalog_items", lambda *_: 1 / 0)
+    for _ in range(2):
+        assert run_once(synced.settings(), Quick(), session).change is None
+    monkeypatch.undo()
+    synced.gh.set_catalog([A, C])
+    assert run_once(synced.settings(), Quick(), session).change.added == ("github_copilot/c",)
+
+
+def test_a_secret_that_becomes_known_is_taken_out_of_the_same_answer(synced, session):
+    """What was shown before it was known for a secret is not shown from then on."""
+    synced.gh.set_catalog([model("a", vendor="Hide & Seek Inc"), B])
+    run_once(synced.settings(), Quick(), session)
+    assert b"Hide & Seek" in synced.models_file.read_bytes()
+    remember("Hide & Seek Inc")
+    run_once(synced.settings(), Quick(), session)
+    assert b"Seek" not in synced.models_file.read_bytes()
 
 
 def change_the_catalog(bench, settings):

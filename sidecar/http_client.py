@@ -7,6 +7,7 @@ messages. Callers decide what a response means: ``sidecar.github.api``, ``sideca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -44,6 +45,7 @@ MAX_ATTEMPTS = 3
 MAX_WAIT = 20.0
 """The longest retry delay, in seconds, that is honored; anything longer is not retried."""
 
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
 _MAX_HOSTS = 20
 _THREAD = "request to "
 
@@ -165,22 +167,19 @@ def _exchange(
     proxies: dict[str, str] = {}
     try:
         proxies = {} if no_proxy else proxies_for(url)
-        with requests.Session() as session:
-            session.trust_env = False  # neither .netrc nor proxies; those that apply are set here
-            session.mount("http://", Adapter(connection))
-            session.mount("https://", Adapter(connection))
-            with session.request(
-                method,
-                url,
-                headers={"accept": "application/json", **headers},
-                json=body,
+        prepared = requests.Request(method, url, headers={**_HEADERS, **headers}, json=body).prepare()
+        with (
+            # Not a session: it would add cookies, .netrc and the environment's proxies.
+            contextlib.closing(Adapter(connection)) as adapter,
+            adapter.send(
+                prepared,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 verify=trusted_certificates(ca_file) if urlsplit(url).scheme == "https" else True,
                 proxies=proxies,
-                allow_redirects=False,
                 stream=True,
-            ) as response:
-                return _read(response, _host(url), max_bytes or MAX_BYTES)
+            ) as response,
+        ):
+            return _read(response, _host(url), max_bytes or MAX_BYTES)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         # ValueError: what http.client says of a header or an address, and it quotes it.
         kind = Unreachable if connection.reached else NoConnection

@@ -24,7 +24,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     """Lets ``connection`` know of the socket, and leaves none open: urllib3 itself waits for the garbage collector."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__()
+        super().__init__(pool_connections=1, pool_maxsize=1)
         self.connection, self.pools = connection, list[Any]()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:

@@ -27,7 +27,7 @@ LAYERS = (
     {"__init__", HOOK},
     {"text", "errors", "secret", "parsers", "jsontext", "resolver"},
     {"settings", "files", "locks", "user_command", "signals", "transport", "colours"},
-    {"logs", "http_client", "models", "commands"},
+    {"logs", "logfile", "http_client", "models", "commands"},
     {"config", "connect", "github"},
     {"targets"},
     {"litellm_proxy", "status"},

@@ -5,7 +5,6 @@ in force: they are told to ``remember``, and never shown, whoever echoes them in
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import threading
@@ -22,6 +21,7 @@ _MARGIN = 64
 _MOST = {False: 64, True: 8}
 _LONGEST_SPELLED = 512
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _BLOCK = PART // 2
 
 
@@ -142,7 +142,7 @@ def _parts(secret: str) -> list[str]:
 def _forms(secret: str) -> Iterator[str]:
     for part in _parts(secret):
         raw = part.encode("utf-8", "replace")
-        found = [part, json.dumps(part)[1:-1], quote(part, safe=""), html.escape(part)]
+        found = [part, json.dumps(part)[1:-1], quote(part, safe=""), part.translate(_HTML)]
         for before in range(3):  # base64 depends on where in the encoded text the part begins
             encoded = base64.b64encode(bytes(before) + raw).decode()[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
             found += [encoded, encoded.replace("+", "-").replace("/", "_")]

@@ -12,7 +12,6 @@ names (Linux 3.15, all common local file systems), they are exchanged; otherwise
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import secrets
 import shutil
@@ -83,6 +82,8 @@ def _replace(target: Path, contents: dict[str, bytes]) -> None:
 
 def _exchange(new: Path, old: Path) -> None:
     """Swap the names of two directories."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     rename = getattr(libc, "renameat2", None)
     if rename is not None and rename(_AT_FDCWD, bytes(new), _AT_FDCWD, bytes(old), _RENAME_EXCHANGE) == 0:

@@ -30,7 +30,6 @@ from sidecar.secret import Secret
 from sidecar.settings import Settings
 from sidecar.targets.base import Synced
 from sidecar.targets.record import shared_name
-from sidecar.user_command import run_user_command
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +125,8 @@ def _is_notice(change: Notification) -> bool:
 
 
 def _run(command: str, change: Notification, stop: threading.Event) -> str:
+    from sidecar.user_command import run_user_command
+
     problem = run_user_command(command, json.dumps(change).encode("ascii") + b"\n", stop)
     return problem and f"the on-change command {problem}"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import logs
-from sidecar.logs import MAX_OLD_FILES, MAX_REPEATS, REPEAT_INTERVAL, Rotating, configure
+from sidecar.logfile import MAX_OLD_FILES, Rotating
+from sidecar.logs import MAX_REPEATS, REPEAT_INTERVAL, configure
 from sidecar.secret import Secret
 from tests.support import canary
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import stat
@@ -46,7 +47,7 @@ def test_it_is_left_alone_when_it_is_there(tmp_path):
 def test_another_version_is_replaced_whole(spoil, exchange, tmp_path, monkeypatch):
     """Nothing of the old package stays, and no temporary directory, with and without renameat2."""
     if not exchange:
-        monkeypatch.setattr(hook_package.ctypes, "CDLL", lambda *_, **__: object())
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
     target = install_hook(tmp_path)
     if spoil == "changed":
         (target / "startup.py").write_text("# of an older version\n")

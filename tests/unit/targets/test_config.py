@@ -8,7 +8,7 @@ import logging
 import pytest
 import yaml
 
-from sidecar import logs
+from sidecar import logfile
 from sidecar.errors import StorageError
 from tests.fakes.catalog import model
 from tests.unit.corpus.lookalikes import LOOKALIKES
@@ -192,12 +192,12 @@ def test_log_file_cannot_be_written(bench):
     done = bench.run("sync", COPILOT_LOG_FILE="/dev/null/x")
     assert done.code == 5 and "log file /dev/null/x" in done.stderr and bench.gh.requests == []
     with pytest.raises(StorageError):
-        logs.Rotating(bench.shared)
+        logfile.Rotating(bench.shared)
 
 
 def test_log_rotates(tmp_path):
     """At its limit a log file is renamed, five older ones are kept, and a second writer follows without loss."""
-    one, two = (logs.Rotating(tmp_path / "log", max_bytes=1000) for _ in range(2))
+    one, two = (logfile.Rotating(tmp_path / "log", max_bytes=1000) for _ in range(2))
     for number in range(200):
         for handler in (one, two):
             handler.emit(logging.makeLogRecord({"msg": f"line {number:04d} " + "x" * 30}))

@@ -1,7 +1,8 @@
 """One changed price in a LiteLLM config of 20,000 lines: the update in place that `sync` makes with CONFIG_FILE,
 file, lock, backup, check of the result and all, in a process of its own. Half of the config are generated entries,
 half are a person's, with comments. Compared with what loses the comments: PyYAML loading the same text and dumping
-it, with the pair in C (libyaml) and the pair in Python. Memory is the most above what there was before.
+it, with the pair in C (libyaml) and the pair in Python. Memory is the most above what there was before; the config
+is made in another process, whose memory nobody can use again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -34,12 +34,13 @@ _T = TypeVar("_T")
 class Update:
     """An updated config, and what changed.
 
-    ``skipped`` are the generated entries whose name belongs to a hand-written one.
+    ``skipped`` are the generated entries whose name belongs to a hand-written one; ``source`` is a new text parsed.
     """
 
     text: bytes
     change: Change = Change()
     skipped: tuple[str, ...] = ()
+    source: Source | None = field(default=None, compare=False, repr=False)
 
 
 def update_config(
@@ -81,10 +82,10 @@ def _update(text: bytes, source: Source, entries: Sequence[Entry], adopt: bool, 
         return Update(text, skipped=skipped)
     refuse_shared(site, drop)
     new = _candidates(site, drop, wanted)
-    data = _verified(source, site, drop, new, wanted)
+    data, parsed = _verified(source, site, drop, new, wanted)
     old = {id_of(entry): entry for entry in present}
     taken = [(str(_name(values[number])), model_of(values[number])) for number in adopted]
-    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, taken), skipped)
+    return Update(data, compare(old, {id_of(entry): entry for entry in wanted}, taken), skipped, parsed)
 
 
 def _without(items: Sequence[_T], drop: Sequence[int]) -> list[_T]:
@@ -148,8 +149,8 @@ def _candidates(site: Site, drop: Sequence[int], wanted: Sequence[Entry]) -> Ite
 
 def _verified(
     source: Source, site: Site, drop: Sequence[int], candidates: Iterator[str], wanted: Sequence[Entry]
-) -> bytes:
-    """The first candidate that differs only in the managed entries, as bytes. Raises SidecarError."""
+) -> tuple[bytes, Source]:
+    """The first candidate that differs only in the managed entries, as bytes and parsed. Raises SidecarError."""
     for candidate in candidates:
         data = (source.bom + candidate).encode("utf-8")
         try:
@@ -157,7 +158,7 @@ def _verified(
         except UsageError:
             continue
         if _as_intended(site, drop, result, wanted):
-            return data
+            return data, result.source
     raise _bug("the result is not what was intended")
 
 

@@ -211,9 +211,10 @@ def _plan(target: Path, entries: Sequence[Entry], adopt: bool, models_file: Path
         if models_file is not None:
             _refuse_included(source, target, models_file)
         update = update_config(data or b"", entries, adopt=adopt, source=source, name=str(target))
-        outcome = Outcome(target, data, update)
+        outcome = Outcome(target, data, dataclasses.replace(update, source=None))
         if outcome.changed:
-            _check_loaded(load(data or b""), load(update.text), entries, update.skipped)
+            keys = {*(load(data or b"", source) or {})}
+            _check_loaded(keys, load(update.text, update.source), entries, update.skipped)
         return outcome
     except UsageError as error:
         raise UsageError(f"{target}: {error}", hint=error.hint) from error
@@ -232,12 +233,12 @@ def _refuse_included(source: Source, target: Path, models_file: Path) -> None:
             )
 
 
-def _check_loaded(before: Any, after: Any, entries: Sequence[Entry], skipped: Sequence[str]) -> None:
-    """Raise SidecarError if LiteLLM would not get exactly ours besides what it got before, as ``edit`` has promised."""
+def _check_loaded(keys: set[object], after: Any, entries: Sequence[Entry], skipped: Sequence[str]) -> None:
+    """Raise SidecarError if LiteLLM would not get exactly ours besides ``keys``, as before and as ``edit`` promised."""
     found = (after or {}).get(KEY) or []
     ours = [item for item in found if is_managed(item)]
     same = is_same(ours, [entry for entry in entries if entry["model_name"] not in skipped])
-    if not same or {*(after or {}), KEY} != {*(before or {}), KEY}:
+    if not same or {*(after or {}), KEY} != {*keys, KEY}:
         raise SidecarError("LiteLLM would not read what was intended; nothing was changed")
 
 

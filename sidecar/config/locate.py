@@ -184,12 +184,12 @@ def refuse_shared(site: Site, drop: Sequence[int]) -> None:
             of_list = list_at <= token.start < items_at
             of_root = token.start == root
             if of_list or of_root or is_dropped(token.start):
-                changing.add(token.value)
+                changing.add(token.name)
     for token in site.source.tokens:
-        if token.kind == "Alias" and token.value in changing and not is_dropped(token.start):
+        if token.kind == "Alias" and token.name in changing and not is_dropped(token.start):
             line = site.source.text.count("\n", 0, token.start) + 1
             raise UsageError(
-                f"*{printable(token.value)} in line {line} refers to a generated part of {KEY}",
+                f"*{printable(token.name)} in line {line} refers to a generated part of {KEY}",
                 hint="Write out its value there, or move the anchor to a part that is not generated.",
             )
 

@@ -99,14 +99,17 @@ def parse_config(data: bytes) -> Source:
         raise _template_error(data, error) from None
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes, source: Source | None = None) -> Any:
     """What LiteLLM gets from the config: its own loader, on the file as it opens it. Raises UsageError.
 
-    A very large config is read by the faster loader of the same library.
+    A very large config is read by the faster loader of the same library, and not again if it is parsed already: that
+    uses ``source`` up, because merge keys are expanded in its nodes.
     """
-    loader = _FastLoader if len(data) > _MAX_EXACT else _Loader
+    exact = len(data) <= _MAX_EXACT
     try:
-        return yaml.load(io.TextIOWrapper(io.BytesIO(data), "utf-8"), Loader=loader)  # noqa: S506
+        if source is not None and not exact:
+            return source.root and _FastLoader("").construct_document(source.root)
+        return yaml.load(io.TextIOWrapper(io.BytesIO(data), "utf-8"), Loader=_Loader if exact else _FastLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""

@@ -224,7 +224,8 @@ def _end_of_list(source: Source, listing: Flow) -> int:
 
 def _new_flow_list(site: Site, top: Flow, new: Sequence[str]) -> list[Edit]:
     source = site.source
-    note = ADDED if site.colon is None else INSTEAD + (site.literal.value if site.literal else "nothing")
+    literal = source.text[site.literal.start : site.literal.end] if site.literal else "nothing"
+    note = ADDED if site.colon is None else INSTEAD + literal
     column = 2
     if top.spans and source.is_first_on_line(top.spans[0].start):
         column = max(1, top.spans[0].start - source.line_start(top.spans[0].start))

@@ -10,9 +10,9 @@ import re
 import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -45,14 +45,17 @@ _SCALARS = {
 _MAX_DEPTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A visible token: PyYAML's name for it without ``Token``, and the characters it spans."""
+_KINDS = {token: token.__name__.removesuffix("Token") for token in yaml.Token.__subclasses__()}
+_STEPS = {kind: kind.endswith("Start") - kind.endswith("End") for kind in _KINDS.values()}
 
-    kind: str
+
+class Token(NamedTuple):
+    """A visible token: the characters it spans, PyYAML's name for it without ``Token``, and that of an anchor."""
+
     start: int
     end: int
-    value: Any
+    kind: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,6 @@ class Source:
     root: yaml.Node | None = None
     tokens: tuple[Token, ...] = ()
     base: int = 0
-    _starts: list[int] = field(default_factory=list, repr=False)
 
     @cached_property
     def _breaks(self) -> list[tuple[int, int]]:
@@ -104,7 +106,7 @@ class Source:
 
     def index_from(self, position: int) -> int:
         """The index of the first token that starts at ``position`` or later."""
-        return bisect_left(self._starts, position)
+        return bisect_left(self.tokens, (position,))
 
     def last_before(self, position: int) -> Token:
         """The last token that starts before ``position``."""
@@ -158,18 +160,17 @@ def _read(text: str, bom: str, loader: Any) -> Source:
     base: int | None = None
     depth = 0
     for item in yaml.scan(text, Loader=loader):
-        kind = type(item).__name__.removesuffix("Token")
+        kind = _KINDS[type(item)]
         start, end = item.start_mark.index, item.end_mark.index
-        depth += kind.endswith("Start") - kind.endswith("End")
+        depth += _STEPS[kind]
         if depth > _MAX_DEPTH:
             raise RecursionError
         if base is None and kind == "BlockMappingStart":
             base = item.start_mark.column
         if end > start:
-            tokens.append(Token(kind, start, end, getattr(item, "value", None)))
-    return Source(
-        text, bom, yaml.compose(text, Loader=loader), tuple(tokens), base or 0, [token.start for token in tokens]
-    )
+            name = item.value if isinstance(item, (yaml.AnchorToken, yaml.AliasToken)) else ""
+            tokens.append(Token(start, end, kind, name))
+    return Source(text, bom, yaml.compose(text, Loader=loader), tuple(tokens), base or 0)
 
 
 def _refusal(text: str, problem: Exception | None) -> UsageError:

@@ -103,6 +103,7 @@ def test_config_that_an_earlier_version_has_added_to_stays_a_config(tmp_path: Pa
     assert "Remove the `model_list`" in caught.value.hint
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -114,8 +115,11 @@ def test_config_that_an_earlier_version_has_added_to_stays_a_config(tmp_path: Pa
     ],
     ids=["tag", "date", "key", "merge", "bomb"],
 )
-def test_what_litellm_cannot_read_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_what_litellm_cannot_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, large: bool
+) -> None:
     """A config is changed only if LiteLLM can read it, before and after; what would fill the memory is not expanded."""
+    monkeypatch.setattr(recognize, "_MAX_EXACT", 0 if large else 10_000)
     config = tmp_path / "config.yaml"
     config.write_text(text)
     with pytest.raises(UsageError, match=message):
@@ -132,11 +136,12 @@ def test_aliases_that_litellm_can_read_are_taken(tmp_path: Path, join: str) -> N
 
 
 def test_large_config_is_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The faster loader for large configs gives the same as LiteLLM's own."""
+    """The faster loader for large configs gives the same as LiteLLM's own, and so do the nodes of a parsed one."""
     texts = [text for name, text in CONFIGS if b"self: *x" not in text and name not in UNREADABLE]
-    exact = [load(text) for text in texts if len(text) < 10_000]
+    texts = [text for text in texts if len(text) < 10_000]
+    exact = [load(text) for text in texts]
     monkeypatch.setattr(recognize, "_MAX_EXACT", 0)
-    assert [load(text) for text in texts if len(text) < 10_000] == exact
+    assert [load(text) for text in texts] == [load(text, parse_config(text)) for text in texts] == exact
 
 
 def test_result_that_litellm_would_read_otherwise_is_never_written(
@@ -145,7 +150,7 @@ def test_result_that_litellm_would_read_otherwise_is_never_written(
     """What is written is what LiteLLM's own loader gets from it: a mistake of the faster parser would be noticed."""
     config = tmp_path / "config.yaml"
     config.write_text("model_list: []\n")
-    monkeypatch.setattr("sidecar.config.file.load", lambda data: {"model_list": []})
+    monkeypatch.setattr("sidecar.config.file.load", lambda *_: {"model_list": []})
     with pytest.raises(SidecarError, match="LiteLLM would not read what was intended"):
         sync_config(config, ENTRIES)
     assert config.read_text() == "model_list: []\n"

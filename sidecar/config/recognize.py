@@ -14,7 +14,7 @@ import yaml
 
 from sidecar.config.locate import KEY
 from sidecar.config.splice import ADDED
-from sidecar.config.yamltext import FastLoader, Source, parse
+from sidecar.config.yamltext import FastLoader, Source, is_plain, parse
 from sidecar.errors import UsageError
 from sidecar.text import printable
 
@@ -102,10 +102,10 @@ def parse_config(data: bytes) -> Source:
 def load(data: bytes, source: Source | None = None) -> Any:
     """What LiteLLM gets from the config: its own loader, on the file as it opens it. Raises UsageError.
 
-    A very large config is read by the faster loader of the same library, and not again if it is parsed already: that
-    uses ``source`` up, because merge keys are expanded in its nodes.
+    A plain or very large config is read by the faster loader of the same library, and not again if it is parsed
+    already: that uses ``source`` up, because merge keys are expanded in its nodes.
     """
-    exact = len(data) <= _MAX_EXACT
+    exact = len(data) <= _MAX_EXACT and not is_plain(data)
     try:
         if source is not None and not exact:
             return source.root and _FastLoader("").construct_document(source.root)

@@ -41,6 +41,17 @@ _SCALARS = {
     for tag in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", NULL)
 }
 
+_KEY = r"[A-Za-z_][\w-]{0,99}+"
+_INNER = r"[\w./@+(),-]"
+_QUOTED = r"""'(?:[ -&(-~]|'')*+'|"[ !#-\[\]-~]*+\""""
+_ITEM = rf"(?:{_QUOTED}|[\w./][\w./-]*+)"
+_PAIR = rf"{_KEY}: ++{_ITEM}"
+_FLOW = rf"\[(?: *+{_ITEM}(?: *+, *+{_ITEM})*+)? *+\]|\{{(?: *+{_PAIR}(?: *+, *+{_PAIR})*+)? *+\}}"
+_VALUE = rf"(?:{_QUOTED}|{_FLOW}|[\w./](?:{_INNER}|(?::| ++)(?={_INNER}))*+)"
+_COMMENT = r"(?<![^ \n])#[ -~]*+"
+_LINE = rf" *+(?:(?:- ++)*+{_KEY}:(?: ++{_VALUE})?|(?:- ++)++{_VALUE})? *+(?:{_COMMENT})?"
+_PLAIN = re.compile(rf"(?:---\r?\n)?{_LINE}(?:\r?\n{_LINE})*+".encode(), re.ASCII)
+
 # Scanning needs no stack, but libyaml's composer overflows it and crashes the process.
 _MAX_DEPTH = 100
 
@@ -135,6 +146,15 @@ class Source:
         header = self._header(token)
         at_end = token.end == len(self.text) and self.line_start(token.end) != token.end
         return bool(header) and "-" not in header and at_end
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether all lines are of the usual forms, in ASCII, of which both of PyYAML's parsers make the same.
+
+    A key, an item, or both, with a value that ends on its line: a word, several, quoted without escapes, or a list or a
+    mapping of such without another inside. No aliases, anchors, tags, block scalars, tabs or control characters.
+    """
+    return _PLAIN.fullmatch(data) is not None
 
 
 def parse(data: bytes) -> Source:

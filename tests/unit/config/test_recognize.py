@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from sidecar.config import recognize
 from sidecar.config.edit import update_config
 from sidecar.config.file import sync_config
 from sidecar.config.recognize import load, parse_config, refuse_lookalike
+from sidecar.config.yamltext import is_plain
 from sidecar.errors import SidecarError, UsageError
 from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from tests.support.paths import ROOT
@@ -139,9 +144,88 @@ def test_large_config_is_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The faster loader for large configs gives the same as LiteLLM's own, and so do the nodes of a parsed one."""
     texts = [text for name, text in CONFIGS if b"self: *x" not in text and name not in UNREADABLE]
     texts = [text for text in texts if len(text) < 10_000]
+    monkeypatch.setattr(recognize, "is_plain", lambda _: False)
     exact = [load(text) for text in texts]
     monkeypatch.setattr(recognize, "_MAX_EXACT", 0)
     assert [load(text) for text in texts] == [load(text, parse_config(text)) for text in texts] == exact
+
+
+_VALUES = [
+    "",
+    "a b",
+    "x:y",
+    "(1), -b",
+    "'it''s: #'",
+    '"q # "',
+    "[a , 'b: c']",
+    "{k: v, l: 'w'}",
+    "[]",
+    "{}",
+    "a:",
+    "-1",
+    "~",
+]
+_ATOMS = [
+    *"abk-_.#:,'\"[]{}/@~1\n\t",
+    *(": ", "- ", "  ", "\n  ", "\n- ", " # c", "''", "a: ", "[a, b]", "é", "\r", "&a", "*a"),
+]
+_lines = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["", "", " ", "  ", "    ", "      "]),
+    st.sampled_from(["", "", "- ", "- - ", "-   "]),
+    st.sampled_from(["a: ", "b: ", "c: ", "d:", "a-b:   ", ""]),
+    st.sampled_from(_VALUES),
+    st.sampled_from(["", "", " # c: 'd", "  ", "#"]),
+)
+_texts = st.lists(_lines, min_size=1, max_size=8).map("\n".join) | st.lists(st.sampled_from(_ATOMS), max_size=12).map(
+    "".join
+)
+
+
+def read(text: bytes, loader: Any) -> Any:
+    try:
+        return repr(yaml.load(io.TextIOWrapper(io.BytesIO(text), "utf-8"), Loader=loader))
+    except (yaml.YAMLError, TypeError) as error:
+        return type(error)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(["", "", "---\n"]), _texts, st.sampled_from(["\n", "\r\n"]))
+def test_plain_config_is_the_same_to_both_readers(start: str, text: str, eol: str) -> None:
+    """What counts as plain, both of PyYAML's parsers read the same, or refuse."""
+    data = (start + text).replace("\n", eol).encode()
+    assume(is_plain(data))
+    assert read(data, yaml.CSafeLoader) == read(data, yaml.SafeLoader)
+
+
+def test_what_the_parsers_may_read_differently_is_not_plain() -> None:
+    """The forms in which they are known to differ, and all that a plain text has not; ours alone are plain."""
+    assert is_plain(update_config(b'# mine\nmodel_list:\n- model_name: "a"  # b\n', ENTRIES).text)
+    others = [
+        "{x:,\n y: 1}",
+        "x: 1 \t# c",
+        "\ufeffx: 1",
+        "x: é",
+        'x: "\\/"',
+        "x: &a 1",
+        "x: !a b",
+        "x: |\n  a",
+        "? a",
+        "x: a\n b",
+    ]
+    others += [
+        "x:\ty",
+        "x: 'a\n  b'",
+        "%YAML 1.1\n---\na: b",
+        "a: b\n...\n",
+        "a: b\n---\n",
+        "{a:b}",
+        "<<: a",
+        "=: a",
+        "a: <",
+        "a:\rb:",
+    ]
+    assert [text for text in others if is_plain(text.encode())] == []
 
 
 def test_result_that_litellm_would_read_otherwise_is_never_written(

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from sidecar.config.locate import Site, locate, refuse_shared
+from sidecar.config.locate import Flow, Site, locate, refuse_shared
 from sidecar.config.older import is_older, model_of, older_error
 from sidecar.config.splice import GAP, rewrite
 from sidecar.config.yamltext import LOADERS, Source, parse, same_node, to_python
@@ -111,7 +111,8 @@ def _adoptable(values: Sequence[Any], entries: Sequence[Entry]) -> list[int]:
 def _block_text(entries: Sequence[Entry]) -> str:
     """The entries as a block sequence, without anchors: they could clash with the file's own."""
     text = dump_entries(entries)
-    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text, Loader=LOADERS[0])):
+    tokens = yaml.scan(text, Loader=LOADERS[0]) if "&" in text or "*" in text else ()
+    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in tokens):
         raise _bug("a generated entry has an anchor")
     return text
 
@@ -139,7 +140,9 @@ def _escaped(char: str) -> str:
 
 def _candidates(site: Site, drop: Sequence[int], wanted: Sequence[Entry]) -> Iterator[str]:
     """The new text, with fallbacks in case a block scalar before the entries would swallow what now follows it."""
-    new = rewrite(site, drop, _block_text(wanted), [_flow_text(entry) for entry in wanted])
+    flow = isinstance(site.listing, Flow) or site.top is not None
+    block = "" if flow else _block_text(wanted)
+    new = rewrite(site, drop, block, [_flow_text(entry) for entry in wanted] if flow else [])
     yield new
     # At the end of the file it may need the line break that was removed with an entry.
     yield new + site.source.eol

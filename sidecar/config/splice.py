@@ -34,15 +34,15 @@ class Edit(NamedTuple):
 def rewrite(site: Site, drop: Sequence[int], block: str, flow: Sequence[str]) -> str:
     """The text without the items at the indices ``drop``, with the new ones where the first was, else at the end.
 
-    ``block`` is the new items as a block sequence at indent 0, ``flow`` the same items as flow mappings;
-    the style of the existing list decides which is used. Raises UsageError if nothing can be inserted.
+    ``block`` is the new items as a block sequence at indent 0, ``flow`` the same items as flow mappings; only those
+    of the list's style are used. Raises UsageError if nothing can be inserted.
     """
     lines = block.rstrip("\n").split("\n") if block else []
     if isinstance(site.listing, Block):
         edits = _block(site, site.listing, drop, lines)
     elif isinstance(site.listing, Flow):
         edits = _flow_list(site, site.listing, drop, flow)
-    elif not flow:
+    elif not lines and not flow:
         edits = []
     elif site.top is not None:
         edits = _new_flow_list(site, site.top, flow)

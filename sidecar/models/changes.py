@@ -79,7 +79,8 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], taken: Sequence[tupl
     others = {name: model for name, model in taken if name not in served}
     renamed = {name: tuple(_names_of(model, new)) for name, model in others.items()}
     gone = {name: model.removeprefix(PROVIDER) for name, model in others.items() if not renamed[name]}
-    fields = [item for key in new if key in old for item in field_changes(old[key], new[key])]
+    both = [key for key in new if key in old and not is_same(old[key], new[key])]
+    fields = [item for key in both for item in field_changes(old[key], new[key])]
     return Change(
         added=tuple(_name(entry) for key, entry in new.items() if key not in old and _name(entry) not in adopted),
         removed=(*(_name(entry) for key, entry in old.items() if key not in new), *others),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import signal
@@ -64,6 +66,20 @@ def test_updates_and_keeps_a_backup(config: Path) -> None:
     assert outcome.backup.read_bytes() == OLD
     assert names(config.parent) == ["config.yaml", outcome.backup.name]
     assert outcome.update.change.added == ("new",)
+
+
+@pytest.mark.parametrize("text", [OLD, b"model_list: 1\n"], ids=["taken", "refused"])
+@pytest.mark.parametrize("on", [True, False])
+def test_garbage_is_collected_afterwards_as_before(config: Path, text: bytes, on: bool) -> None:
+    """Whether Python looks for garbage is after a sync as it was before, also where the config is refused."""
+    config.write_bytes(text)
+    gc.enable() if on else gc.disable()
+    try:
+        with contextlib.suppress(UsageError):
+            sync_config(config, ENTRIES)
+        assert gc.isenabled() == on
+    finally:
+        gc.enable()
 
 
 def test_second_sync_touches_nothing(config: Path) -> None:

@@ -13,7 +13,7 @@ _LONGEST = 64
 
 
 class Remembering:
-    """For a loader or dumper without path resolvers; stands before it among the bases."""
+    """For a loader without path resolvers; stands before it among the bases."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         """The tag, as PyYAML's ``resolve``."""

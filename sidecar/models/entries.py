@@ -7,9 +7,11 @@ omitted, so that LiteLLM's own data applies.
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,7 +22,6 @@ from sidecar.models.claude import claude_aliases
 from sidecar.models.customize import Custom, resolve_aliases, unused_overrides, with_overrides
 from sidecar.models.prices import Prices, Promo, Rates
 from sidecar.models.selection import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, reachable_endpoints
-from sidecar.resolver import Remembering
 from sidecar.settings import Settings
 
 HEADER = """\
@@ -37,6 +38,8 @@ _LITELLM_PATHS = {
     MESSAGES: "/v1/messages",
     EMBEDDINGS: "/v1/embeddings",
 }
+_MAPPING, _MAPPING_END = yaml.MappingStartEvent(None, None, True, flow_style=False), yaml.MappingEndEvent()
+_SEQUENCE, _SEQUENCE_END = yaml.SequenceStartEvent(None, None, True, flow_style=False), yaml.SequenceEndEvent()
 _EFFORTS = {effort: f"supports_{effort}_reasoning_effort" for effort in ("none", "minimal", "low", "xhigh", "max")}
 
 
@@ -222,7 +225,7 @@ def _promo(promo: Promo | None) -> dict[str, Any]:
     }
 
 
-class _Dumper(Remembering, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Block style, no aliases, decimals in fixed point; libyaml, where PyYAML has it, writes the same bytes."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -240,16 +243,50 @@ _Dumper.add_representer(Decimal, _decimal)
 
 def dump_entries(items: Sequence[Mapping[str, Any]]) -> str:
     """YAML of a block sequence at indent 0, ASCII only; equal entries give equal text."""
-    return b"".join(_dumped(items)).decode("ascii")
-
-
-def _dumped(items: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
-    # One by one: PyYAML's nodes take twenty times the memory of the text.
-    options: dict[str, Any] = {"Dumper": _Dumper, "sort_keys": False, "width": 10_000, "allow_unicode": False}
-    return (yaml.dump([item], encoding="ascii", **options) for item in items)
+    return _dumped("", items).decode("ascii")
 
 
 def models_file_bytes(items: Sequence[Mapping[str, Any]]) -> bytes:
     """The models file: the header and ``{model_list: [...]}``."""
-    head = HEADER + (MODEL_LIST if items else "model_list: []\n")
-    return b"".join((head.encode("ascii"), *_dumped(items)))
+    return _dumped(HEADER + (MODEL_LIST if items else "model_list: []\n"), items)
+
+
+def _dumped(head: str, items: Sequence[Mapping[str, Any]]) -> bytes:
+    """``head``, and what ``yaml.dump`` makes of the entries. Its nodes, which take twenty times the memory of the text
+    and most of the time, are only made of scalars, of each once: they are there again and again.
+    """
+    out = io.BytesIO()
+    out.write(head.encode("ascii"))
+    if items:
+        dumper = _Dumper(out, encoding="ascii", width=10_000, allow_unicode=False)
+
+        @lru_cache(1024)
+        def scalar(kind: type, text: str, value: Any) -> yaml.ScalarEvent:  # 1, 1.0 and True are equal, and 0 and -0
+            node = dumper.represent_data(value)
+            plain, quoted = (dumper.resolve(yaml.ScalarNode, node.value, (way, not way)) for way in (True, False))
+            return yaml.ScalarEvent(None, node.tag, (plain == node.tag, quoted == node.tag), node.value)
+
+        dumper.emit(yaml.StreamStartEvent(encoding="ascii"))
+        dumper.emit(yaml.DocumentStartEvent(explicit=False))
+        _emit([*items], dumper.emit, scalar)
+        dumper.emit(yaml.DocumentEndEvent(explicit=False))
+        dumper.emit(yaml.StreamEndEvent())
+    return out.getvalue()
+
+
+def _emit(value: Any, emit: Callable[[yaml.Event], None], scalar: Callable[..., yaml.ScalarEvent]) -> None:
+    """The events of ``value``."""
+    kind = type(value)
+    if kind is dict:
+        emit(_MAPPING)
+        for key, item in value.items():
+            _emit(key, emit, scalar)
+            _emit(item, emit, scalar)
+        emit(_MAPPING_END)
+    elif kind in (list, tuple):
+        emit(_SEQUENCE)
+        for item in value:
+            _emit(item, emit, scalar)
+        emit(_SEQUENCE_END)
+    else:
+        emit(scalar(kind, str(value), value))

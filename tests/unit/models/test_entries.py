@@ -21,6 +21,7 @@ from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
 from sidecar.targets.models_file import verify_models_file
 from tests.fakes.catalog import CHAT, MESSAGES, RESPONSES, WS, demo_catalog, model, nano, tier, tiered
+from tests.support.examples import examples
 
 LONG = tiered(
     tier(300, 1500, 30, cache_write_price=375, max_prompt_tokens=200_000),
@@ -380,6 +381,21 @@ def test_the_bytes_are_those_of_pyyaml_without_libyaml(texts):
     quick = dump_entries(items)
     with mock.patch.object(entries, "_Dumper", InPython):
         assert dump_entries(items) == quick
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+ALIKE = st.sampled_from([0, 0.0, -0.0, False, Decimal(0), Decimal("-0"), 1, 1.0, True, Decimal("1.0"), "1", "1.0", ""])
+SCALARS = TEXTS | st.none() | st.integers() | st.floats() | st.decimals(-10, 10) | ALIKE
+VALUES = st.recursive(SCALARS, lambda of: st.lists(of) | st.dictionaries(TEXTS, of), max_leaves=20)
+
+
+@pytest.mark.parametrize("dumper", [entries._Dumper, InPython])
+@examples(60)
+@given(st.lists(VALUES, min_size=1))
+def test_the_bytes_are_those_of_yaml_dump(dumper, items):
+    """Whatever an entry holds, and whatever equal value of another type came before it."""
+    with mock.patch.object(entries, "_Dumper", dumper):
+        assert dump_entries(items) == yaml.dump(items, Dumper=dumper, sort_keys=False, width=10_000)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from sidecar.text import printable
 BOM = "\ufeff"
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _BREAKS = "\r\n\x85\u2028\u2029"
-_MERGE = "tag:yaml.org,2002:merge"
+MERGE = "tag:yaml.org,2002:merge"
 NULL = "tag:yaml.org,2002:null"
 _STR = "tag:yaml.org,2002:str"
 
@@ -233,13 +233,13 @@ def _to_python(node: yaml.Node, known: dict[int, Any]) -> Any:
     elif isinstance(node, yaml.MappingNode):
         value = {}
         for key, item in node.value:
-            if key.tag == _MERGE:
+            if key.tag == MERGE:
                 sources = item.value if isinstance(item, yaml.SequenceNode) else [item]
                 for source in reversed(sources):
                     merged = _to_python(source, known)
                     value = (merged if isinstance(merged, dict) else {}) | value
         for key, item in node.value:
-            if key.tag != _MERGE:
+            if key.tag != MERGE:
                 name = _scalar(key) if isinstance(key, yaml.ScalarNode) else f"complex key {id(key)}"
                 value[name] = _to_python(item, known)
     known[id(node)] = value

@@ -103,13 +103,13 @@ def _names_of(model: str, entries: Mapping[str, Any]) -> Iterator[str]:
 def is_same(one: Any, other: Any) -> bool:
     """Equal as YAML: a Decimal equals the float it is read back as, a bool never equals a number."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(map(is_same, one.values(), map(other.__getitem__, one)))
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(is_same, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, (int, float, Decimal)) and isinstance(other, (int, float, Decimal)):
-        return one == other or _float(one) == _float(other)
+        return _float(one) == _float(other)
     return type(one) is type(other) and bool(one == other)
 
 

@@ -5,8 +5,10 @@ The record of absences and the history of changes are kept in files next to it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from yaml.reader import Reader
 from yaml.resolver import Resolver
 from yaml.scanner import Scanner
 
-from sidecar.config.yamltext import LOADERS, NULL, to_python
+from sidecar.config.yamltext import LOADERS, MERGE, NULL, to_python
 from sidecar.errors import SidecarError, StorageError
 from sidecar.files import replace_file
 from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, MAX_FILE_SIZE, entry_problem
@@ -25,7 +27,7 @@ from sidecar.litellm_hot_reload.managed import id_of, is_managed
 from sidecar.locks import update_lock
 from sidecar.models.absences import absences_file
 from sidecar.models.changes import Change, compare, is_same
-from sidecar.models.entries import HEADER, MODEL_LIST, models_file_bytes
+from sidecar.models.entries import models_file_bytes
 from sidecar.targets.base import Make, Synced
 from sidecar.targets.history import models_history, write_history
 from sidecar.targets.record import read_ours, read_record, write_record
@@ -36,9 +38,6 @@ try:
     _PARSER: tuple[Any, ...] = (CParser,)
 except ImportError:
     _PARSER = (Reader, Scanner, Parser)
-
-
-_ENTRY = b"\n- "
 
 
 class ModelsFileTarget:
@@ -91,7 +90,7 @@ def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> dict[
             f"than {MAX_ENTRIES} in {MAX_FILE_SIZE}; nothing was published",
             hint="Select fewer models (COPILOT_MODELS_INCLUDE), or names (COPILOT_MODEL_NAMES).",
         )
-    entries = entries_in(data, _one_by_one if items else _listed)
+    entries = entries_in(data)
     if list(entries) != [id_of(item) for item in items] or not is_same(list(entries.values()), items):
         raise SidecarError("the generated models file does not parse to what was intended; nothing was published")
     problem = next(filter(None, map(entry_problem, entries.values())), None)
@@ -100,15 +99,16 @@ def verify_models_file(data: bytes, items: Sequence[Mapping[str, Any]]) -> dict[
     return entries
 
 
-def entries_in(data: bytes | None, read: Callable[[bytes], Iterator[Any]] | None = None) -> dict[str, Any]:
+def entries_in(data: bytes | None) -> dict[str, Any]:
     """The managed entries by id, of a models file or any config; empty for a missing or invalid file.
 
     An entry with a YAML alias is not ours: a few lines of them expand to gigabytes.
     """
-    try:
-        return {id_of(item): item for item in (read or _listed)(data or b"") if is_managed(item)}
-    except Exception:  # PyYAML raises nearly anything for a damaged file, which this sync must replace
-        return {}
+    for read in (_plain, _listed):
+        # PyYAML raises nearly anything for a damaged file, which this sync must replace.
+        with contextlib.suppress(Exception):
+            return {id_of(item): item for item in read(data or b"") if is_managed(item)}
+    return {}
 
 
 class _Composer(Composer, *_PARSER, Resolver):  # type: ignore[misc]
@@ -152,20 +152,49 @@ def _listed(data: bytes) -> Iterator[Any]:
         raise ValueError("it is more than one document")
 
 
-def _one_by_one(data: bytes) -> Iterator[Any]:
-    """The entries of a models file as it is written here, each parsed by itself, which is twice as fast: what are lists
-    at the same indent is one list when they follow each other. May raise any exception.
+def _plain(data: bytes) -> Iterator[Any]:
+    """As ``_listed``, in half the time, of a file without anchors and merge keys, such as is written here. May raise
+    any exception.
     """
-    begin = (HEADER + MODEL_LIST).encode()
-    if not data.startswith(begin + _ENTRY[1:]):
-        raise ValueError("it is not as it is written here")
-    start = len(begin) - 1
-    while start < len(data):
-        end = data.find(_ENTRY, start + 1)
-        end = len(data) if end < 0 else end
-        (entry,) = to_python(yaml.compose(data[start:end], Loader=LOADERS[0]))  # type: ignore[arg-type]
-        yield entry
-        start = end
+    loader = LOADERS[0](data)
+
+    @lru_cache(1024)
+    def scalar(tag: str | None, text: str, implicit: tuple[bool, bool]) -> Any:
+        node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, implicit) if tag in (None, "!") else tag, text)
+        if node.tag == MERGE:
+            raise ValueError("it has merge keys")
+        return to_python(node)
+
+    if not _begins(loader, yaml.StreamStartEvent, yaml.DocumentStartEvent, yaml.MappingStartEvent):
+        return
+    while not isinstance(key := loader.get_event(), yaml.MappingEndEvent):
+        _value(key, loader.get_event, scalar)
+        event = loader.get_event()
+        if key.value != "model_list" or not isinstance(event, yaml.SequenceStartEvent):
+            _value(event, loader.get_event, scalar)
+            continue
+        while not isinstance(event := loader.get_event(), yaml.SequenceEndEvent):
+            yield _value(event, loader.get_event, scalar)
+    if not _begins(loader, yaml.DocumentEndEvent, yaml.StreamEndEvent):
+        raise ValueError("it is more than one document")
+
+
+def _value(event: Any, following: Callable[[], Any], scalar: Callable[..., Any]) -> Any:
+    """What begins with ``event``, as ``to_python`` has it."""
+    if event.anchor is not None:
+        raise ValueError("it has anchors or aliases")
+    if isinstance(event, yaml.ScalarEvent):
+        return scalar(event.tag, event.value, event.implicit)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items = []
+        while not isinstance(event := following(), yaml.SequenceEndEvent):
+            items.append(_value(event, following, scalar))
+        return items
+    mapping = {}
+    while not isinstance(event := following(), yaml.MappingEndEvent):
+        key = _value(event, following, scalar)
+        mapping[key] = _value(following(), following, scalar)
+    return mapping
 
 
 def _begins(loader: _Composer, *kinds: type[yaml.Event]) -> bool:

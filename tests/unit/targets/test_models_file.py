@@ -15,6 +15,7 @@ from sidecar.litellm_hot_reload.managed import MANAGED_PREFIX
 from sidecar.litellm_hot_reload.models_file import entries_in as hook_reads
 from sidecar.service.sync import entries_for
 from sidecar.settings import Settings
+from sidecar.targets import models_file
 from sidecar.targets.base import Built
 from sidecar.targets.models_file import (
     Change,
@@ -107,6 +108,47 @@ def test_garbage_is_replaced(path, garbage):
     path.write_bytes(garbage)
     assert "github_copilot/a" in publish_models(path, entries(A)).added
     assert path.read_bytes() == models_file_bytes(entries(A))
+
+
+def read(reader, data):
+    """What a reader of entries finds, types and all, and whether it came to the end."""
+    found = []
+    try:
+        found.extend(reader(data))
+    except Exception as error:
+        return found, type(error)
+    return repr(found), None
+
+
+ODD = [
+    "&a {x: 1}", "[&a 1, *a]", "{<<: {a: 1}, b: 2}", "{'<<': {a: 1}}", "<<", "=", "!x y", "!!str 5", "!!int '5'", "! 5",
+    "!!map {}", "!x {a: 1}", "{!x a: 1, !x a: 2}", "{a: 1, a: 2}", "{? [1] : 2}", "{? {a: 1} : 2}", "{[]: {}, 1: a}",
+    "{1: a, true: b, 1.0: c}", "2001-01-01", "2001-99-99", "!!binary aGk=", "!!set {a}", "0o7", "010", "1:30", ".nan",
+    "~", "''", '"\\u00e9"', "1e3", "[1, 1.0, true, '1']", "*nowhere",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_plain_file_is_read_as_any_other(value):
+    """The quick way finds what the other one does, or says that it cannot."""
+    for text in (
+        f"model_list: [{value}, {{x: {value}}}]",
+        f"{value}: 5\nmodel_list:\n- {value}\n",
+        f"x: {value}\nmodel_list: [a]\ny: [{value}]",
+        f"model_list: {value}",
+        f"!x model_list: [{value}]\nmodel_list: [2]",
+        f"model_list: [1]\n---\n{value}",
+    ):
+        quick, anyway = read(models_file._plain, text.encode()), read(models_file._listed, text.encode())
+        assert quick == anyway or quick[1] is not None
+
+
+def test_what_is_written_here_is_plain(path):
+    """What a sync writes is read the quick way."""
+    data = models_file_bytes(entries(A, B))
+    assert (
+        read(models_file._plain, data) == read(models_file._listed, data) and len(list(models_file._plain(data))) == 2
+    )
 
 
 def bomb(join):

@@ -64,9 +64,9 @@ def redacted_in(content: Any, limit: int | None = None, shown: dict[str, str] | 
             items = [clean(item) for item in content]
             return content if all(map(is_, items, content)) else items
         if isinstance(content, dict):
-            pairs = [(clean(key), clean(value)) for key, value in content.items()]
-            same = all(key == old and value is content[old] for (key, value), old in zip(pairs, content, strict=True))
-            return content if same else dict(pairs)
+            pairs = {clean(key): clean(value) for key, value in content.items()}
+            same = [*pairs] == [*content] and all(map(is_, pairs.values(), content.values()))
+            return content if same else pairs
         return content
 
     return clean(content)

@@ -19,7 +19,16 @@ from pathlib import Path
 
 from sidecar.errors import SidecarError
 from sidecar.jsontext import parse_json
-from sidecar.models.catalog import MAX_ITEMS, Item, distinct, id_problem, is_too_deep, parse_models
+from sidecar.models.catalog import (
+    MAX_ITEMS,
+    Item,
+    Omitted,
+    distinct,
+    id_problem,
+    is_too_deep,
+    parse_models,
+    typed_models,
+)
 from sidecar.models.selection import Selection, select_models
 from sidecar.settings import Settings
 
@@ -95,12 +104,12 @@ def merge_absences(record: Absences, found: list[Item], settings: Settings, *, a
     A model that is not listed stays for ``settings.remove_after`` syncs; one that is listed but unusable goes at once;
     an implausible loss stays for ``settings.accept_after``. With ``accept_loss`` whatever is missing goes at once.
     """
-    listed, _ = distinct(found)
-    selected = _selected(found, (), settings)
+    listed, invalid = distinct(found)
+    selected = _selected(listed, invalid, (), settings)
     here = _ids(selected)
     missing = [key for key, last in record.items() if last.absences]
     known = {key: last.item for key, last in record.items()}
-    before = here if not missing and known == listed else _ids(_selected(known.values(), missing, settings))
+    before = here if not missing and known == listed else _ids(_selected(known, (), missing, settings))
     lost = before - here
     implausible = len(lost) >= 2 and 2 * len(lost) >= len(before)
     told, kept = {key: last.told for key, last in record.items()}, dict[str, Item]()
@@ -123,9 +132,11 @@ def merge_absences(record: Absences, found: list[Item], settings: Settings, *, a
     return Merged([*items, *kept.values()], frozenset(kept), updated, listed, loss, selected)
 
 
-def _selected(items: Iterable[Item], kept: Collection[str], settings: Settings) -> Selection | None:
+def _selected(
+    items: Mapping[str, Item], invalid: Iterable[Omitted], kept: Collection[str], settings: Settings
+) -> Selection | None:
     try:
-        return select_models(*parse_models(items), settings, kept)
+        return select_models(typed_models(items), invalid, settings, kept)
     except SidecarError:  # none at all
         return None
 

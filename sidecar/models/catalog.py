@@ -136,23 +136,28 @@ def parse_models(found: Iterable[Item]) -> tuple[list[Model], list[Omitted]]:
     JSON sorts first.
     """
     chosen, omitted = distinct(found)
-    return [_model(chosen[key]) for key in sorted(chosen)], omitted
+    return typed_models(chosen), omitted
 
 
 def distinct(found: Iterable[Item]) -> tuple[dict[str, Item], list[Omitted]]:
-    """One item for each valid id, and what was omitted; see ``parse_models``."""
-    omitted: list[Omitted] = []
-    chosen: dict[str, tuple[Any, Item]] = {}
-    for item in sorted(found, key=_canonical):
+    """One item for each valid id, in their order, and what was omitted; see ``parse_models``."""
+    same, omitted = dict[str, list[Item]](), list[tuple[str, Omitted]]()
+    for item in found:
         problem = id_problem(item.get("id"))
-        if problem is not None:
-            omitted.append(Omitted(printable(item.get("id"), 40), problem))
-            continue
-        rank = (item.get("model_picker_enabled") is True, _text(item, "version"))
-        if item["id"] in chosen and rank <= chosen[item["id"]][0]:
-            continue
-        chosen[item["id"]] = (rank, item)
-    return {key: item for key, (_, item) in chosen.items()}, omitted
+        if problem is None:
+            same.setdefault(item["id"], []).append(item)
+        else:
+            omitted.append((_canonical(item), Omitted(printable(item.get("id"), 40), problem)))
+    chosen = {
+        key: items[0] if len(items) == 1 else max(sorted(items, key=_canonical), key=_rank)
+        for key, items in sorted(same.items())
+    }
+    return chosen, [one for _, one in sorted(omitted, key=lambda pair: pair[0])]
+
+
+def typed_models(chosen: Mapping[str, Item]) -> list[Model]:
+    """Typed models of items by their ids, in the order of these."""
+    return [_model(chosen[key]) for key in sorted(chosen)]
 
 
 def id_problem(value: object) -> str | None:
@@ -275,6 +280,10 @@ def _clean(text: str, limit: int = 120) -> str:
 def _count(parent: Mapping[str, Any], key: str) -> int | None:
     value = parent.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12 else None
+
+
+def _rank(item: Item) -> tuple[bool, str]:
+    return item.get("model_picker_enabled") is True, _text(item, "version")
 
 
 def _canonical(item: Item) -> str:

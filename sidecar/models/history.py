@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,7 @@ class Event:
 
     def as_json(self) -> dict[str, Any]:
         """What a line of the history holds."""
-        return {**asdict(self), "names": list(self.names)}
+        return {**vars(self), "names": list(self.names)}
 
     def is_notice(self) -> bool:
         """Whether it says that a retirement comes near."""

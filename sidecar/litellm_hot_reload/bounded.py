@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import stat
 import time
@@ -48,6 +49,17 @@ def read_bounded(path: Path, limit: int, is_owner: Callable[[int], bool] | None 
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
     return data
+
+
+def map_bounded(path: Path, limit: int) -> memoryview:
+    """The same bytes, in memory that goes back to the system with them, as what is freed of the heap may not."""
+    data, size = memoryview(mmap.mmap(-1, limit + 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)), 0
+    with regular_file(path) as (file, _):
+        while count := file.readinto(data[size:]):
+            size += count
+    if size > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return data[:size]
 
 
 def read_up_to(file: FileIO, size: int) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .adapter import routers
@@ -34,7 +34,7 @@ FORGET_COOLDOWN = 10.0
 SLICE = 0.005
 """Seconds of work before requests get their turn: one replaced model on LiteLLM 1.110, several on older versions."""
 
-Entry = dict[str, Any]
+Entry = Mapping[str, Any]
 
 
 class Slices:
@@ -123,7 +123,7 @@ class Follower:
         (wanted, entries), (then_wanted, then_entries, version) = self._sources(), self._settled
         return wanted is then_wanted and entries is then_entries and router.is_at(version)
 
-    def _sources(self) -> tuple[Mapping[str, Entry] | None, list[Entry] | None]:
+    def _sources(self) -> tuple[Mapping[str, Entry] | None, Sequence[Entry] | None]:
         return self.models.wanted if self.models else None, self.config.entries if self.config else None
 
     async def turn(self) -> None:
@@ -225,7 +225,9 @@ class Follower:
             await slices.pause()
         return touched
 
-    async def _follow_config(self, router: Router, config: ConfigFile, entries: list[Entry], *, owned: bool) -> bool:
+    async def _follow_config(
+        self, router: Router, config: ConfigFile, entries: Sequence[Entry], *, owned: bool
+    ) -> bool:
         """Apply what has changed in LiteLLM's config since it was loaded; returns whether anything had.
 
         ``owned``: managed entries in it count as its own, because there is no models file.
@@ -255,8 +257,8 @@ class Follower:
         self._in_config = {key: entry for key, entry in applied.items() if entry is not None}
         return touched
 
-    def _with_ids(self, router: Router, entries: list[Entry]) -> list[tuple[str, Entry]]:
-        found = []
+    def _with_ids(self, router: Router, entries: Sequence[Entry]) -> list[tuple[str, Entry]]:
+        found = list[tuple[str, Entry]]()
         for entry in entries:
             info = entry.get("model_info") or {}
             key = str(info["id"]) if info.get("id") else router.stable_id(entry)
@@ -292,7 +294,7 @@ class Follower:
             with self.guard.registering():
                 if duplicate:
                     router.remove(key)
-                changed = router.put(entry)
+                changed = router.put(dict(entry))
         except Exception as error:
             reason = printable(error, 300)
             if refused != entry:

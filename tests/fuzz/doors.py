@@ -55,7 +55,7 @@ def edit(config: bytes) -> bool:
 def reader(models_file: bytes) -> bool:
     """The hook's reader: a refusal, or plain entries of ours with nothing in them that steers LiteLLM."""
     try:
-        entries = entries_in(models_file)
+        entries = {key: entry.unpacked() for key, entry in entries_in(models_file).items()}
     except Exception as error:  # the hook logs it and keeps what it had
         assert not isinstance(error, MemoryError)  # noqa: PT017
         return False

@@ -48,7 +48,7 @@ class Router(Protocol):
     def settle(self) -> None:
         """After changes: update LiteLLM's own lists of names."""
 
-    def stable_id(self, entry: Entry) -> str:
+    def stable_id(self, entry: Mapping[str, Any]) -> str:
         """The id that LiteLLM gives a config entry without one."""
 
     def end_cooldowns(self, keys: Iterable[str]) -> None:
@@ -156,7 +156,7 @@ class Entrypoints:
                 names[:] = backends
         self._proxy.llm_model_list = registry.deployments()
 
-    def stable_id(self, entry: Entry) -> str:
+    def stable_id(self, entry: Mapping[str, Any]) -> str:
         return str(self._deployment_id(model_group=entry["model_name"], litellm_params=entry["litellm_params"]))
 
     def end_cooldowns(self, keys: Iterable[str]) -> None:
@@ -220,7 +220,7 @@ class Members:
         self._router.deployment_names[:] = [_backend_of(item) for item in self._router.model_list]
         self._proxy.llm_model_list = self._router.get_model_list()
 
-    def stable_id(self, entry: Entry) -> str:
+    def stable_id(self, entry: Mapping[str, Any]) -> str:
         make = getattr(self._router, "generate_model_id", None) or self._router._generate_model_id
         return str(make(model_group=entry["model_name"], litellm_params=entry["litellm_params"]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,8 @@ IDLE, KEEPER = 21, 66
 """Calls on Python 3.11 of a look that finds nothing new, and of a turn of the keeper with a token that is not due."""
 DIFFS = {"nothing": 1_815, "one": 5_690, "all": 103_516}
 """And of following a new models file of 42 models, of which so many have changed."""
+HELD, PEAK = 417_000, 753_000
+"""Bytes that a models file of a thousand models takes once it is read, and at most while it is."""
 
 
 class Following:
@@ -97,6 +100,22 @@ def test_a_change_costs_what_it_changes(changed, of, following):
     assert sum(entry is not before[key] for key, entry in following.router.held.items()) == of
     assert following.follower.standing.digest == following.follower.models.digest
     assert found <= DIFFS[changed] * MARGIN
+
+
+def test_a_thousand_models_are_held_packed(tmp_path):
+    """Neither the file's text nor the entries' values stay."""
+    models = ModelsFile(tmp_path / "models.yaml")
+    put(models.path, models_file_bytes(entries_of([model(f"m{number}") for number in range(1000)])))
+    ModelsFile(models.path).refresh()  # what is only made once
+    tracemalloc.start()
+    try:
+        models.refresh()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    print(held, peak)
+    assert models.wanted is not None and len(models.wanted) == 1000
+    assert held <= HELD * MARGIN and peak <= PEAK * MARGIN
 
 
 def test_a_token_that_is_not_due_costs_looks_at_the_times_of_files(tmp_path, monkeypatch, gh):

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.litellm_hot_reload import record as hook
 from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, MAX_FILE_SIZE
-from sidecar.litellm_hot_reload.bounded import read_bounded
+from sidecar.litellm_hot_reload.bounded import map_bounded, read_bounded
 from sidecar.litellm_hot_reload.config_file import ConfigFile
 from sidecar.litellm_hot_reload.exchange import fingerprint
 from sidecar.litellm_hot_reload.keeper import Keeper
@@ -44,24 +44,26 @@ def make(gh: GitHub, keeper: Keeper) -> Keeper:
 
 
 @pytest.mark.parametrize("what", PLACES)
-def test_only_a_regular_file_of_a_sensible_size_is_read(what, tmp_path):
+@pytest.mark.parametrize("read", [read_bounded, map_bounded])
+def test_only_a_regular_file_of_a_sensible_size_is_read(read, what, tmp_path):
     """Everything else is an OSError at once, and no memory is taken for it."""
     path = tmp_path / "file"
     PLACES[what](path)
     with pytest.raises(OSError, match=r".") as caught:
-        read_bounded(path, 1000)
+        read(path, 1000)
     assert caught.value.strerror
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**16, 2**16 + 1, 200_000])
-def test_a_file_is_read_whole_up_to_the_limit(size, tmp_path):
+@pytest.mark.parametrize("read", [read_bounded, map_bounded])
+def test_a_file_is_read_whole_up_to_the_limit(read, size, tmp_path):
     """And one byte more is too much."""
     path = tmp_path / "file"
     path.write_bytes(b"x" * size)
-    assert read_bounded(path, size) == b"x" * size
+    assert read(path, size) == b"x" * size
     path.write_bytes(b"x" * (size + 1))
     with pytest.raises(OSError, match="larger than"):
-        read_bounded(path, size)
+        read(path, size)
 
 
 @pytest.mark.parametrize("what", PLACES)

@@ -84,7 +84,7 @@ class Unchanged(Generic[T]):
     """
 
     def __init__(self, path: Path, read: Callable[[], T]) -> None:
-        self._path, self._read = path, read
+        self._path, self._read = os.fspath(path), read
         self._kept: tuple[object, T] | None = None
 
     def __call__(self) -> T:

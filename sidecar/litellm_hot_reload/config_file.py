@@ -40,7 +40,7 @@ class ConfigFile(Watched):
             if not _is_entry(entry):
                 # Not what it contains, which may be a key.
                 raise ValueError(f"item {number} of model_list needs a model_name and litellm_params.model")
-        self.entries, self.files = entries, files
+        self.entries, self.files = entries, [str(path) for path in files]
         self.settings = {key: value for key, value in raw.items() if key not in _LIVE}
 
 

@@ -93,8 +93,10 @@ class Follower:
 
     def pause(self) -> float:
         """Seconds until the next look."""
-        sources = [source for source in (self.models, self.config) if source is not None]
-        return REST if any(source.is_being_written for source in sources) else POLL
+        for source in (self.models, self.config):
+            if source is not None and source.is_being_written:
+                return REST
+        return POLL
 
     def refresh(self) -> None:
         """Re-read the files that have changed. Blocks; never raises."""
@@ -117,8 +119,9 @@ class Follower:
         """Whether nothing has changed since a turn that found nothing to do: neither the files nor LiteLLM's models.
         This, and not each entry, is looked at while idle.
         """
-        now = time.monotonic()
-        if self._settled is None or self._waiting or any(again <= now for _, again, _ in self._refused.values()):
+        if self._settled is None or self._waiting:
+            return False
+        if self._refused and min(again for _, again, _ in self._refused.values()) <= time.monotonic():
             return False
         (wanted, entries), (then_wanted, then_entries, version) = self._sources(), self._settled
         return wanted is then_wanted and entries is then_entries and router.is_at(version)

@@ -22,7 +22,7 @@ class Watched:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = f"{name} {path}", path
-        self.files = [path]
+        self.files = [str(path)]
         self.problem = ""
         self.is_being_written = False
         self._signature: object = None
@@ -37,10 +37,15 @@ class Watched:
         signature: object = None
         before, self._seen, self.is_being_written = self._seen, [], False
         try:
-            status = [path.stat() for path in self.files]
-            self._seen = signature = [(item.st_ino, item.st_mtime_ns, item.st_size) for item in status]
-            self.is_being_written = signature != self._signature and _in_place(before, self._seen)
-            if signature == self._signature or self.is_being_written:
+            now = list[tuple[int, int, int]]()
+            for path in self.files:
+                about = os.stat(path)
+                now.append((about.st_ino, about.st_mtime_ns, about.st_size))
+            self._seen = signature = now
+            if now == self._signature:
+                return
+            self.is_being_written = _in_place(before, now)
+            if self.is_being_written:
                 return
             self._load()
         except Exception as error:  # PyYAML raises more than it documents

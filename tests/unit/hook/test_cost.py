@@ -27,9 +27,9 @@ from tests.support.files import put, put_secret
 from .test_follower import Recorded
 
 MARGIN = 1.25
-IDLE, KEEPER = 21, 66
+IDLE, KEEPER = 13, 54
 """Calls on Python 3.11 of a look that finds nothing new, and of a turn of the keeper with a token that is not due."""
-DIFFS = {"nothing": 1_815, "one": 5_690, "all": 103_516}
+DIFFS = {"nothing": 1_793, "one": 5_583, "all": 98_448}
 """And of following a new models file of 42 models, of which so many have changed."""
 HELD, PEAK = 417_000, 753_000
 """Bytes that a models file of a thousand models takes once it is read, and at most while it is."""

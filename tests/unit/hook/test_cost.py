@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import time
 import tracemalloc
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from sidecar.litellm_hot_reload import follower as hook
+from sidecar.litellm_hot_reload import startup
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.adapter.routers import Members
@@ -116,6 +118,15 @@ def test_a_thousand_models_are_held_packed(tmp_path):
     print(held, peak)
     assert models.wanted is not None and len(models.wanted) == 1000
     assert held <= HELD * MARGIN and peak <= PEAK * MARGIN
+
+
+def test_another_c_library_keeps_what_it_likes(monkeypatch):
+    """glibc alone is asked to give back what is free."""
+    asked: list[int] = []
+    for library in (SimpleNamespace(malloc_trim=asked.append), SimpleNamespace()):
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
+        startup._give_back_memory()
+    assert asked == [0]
 
 
 def test_a_token_that_is_not_due_costs_looks_at_the_times_of_files(tmp_path, monkeypatch, gh):

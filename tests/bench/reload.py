@@ -3,8 +3,8 @@ connections that they keep, in the same run first while nothing changes. Of 40 m
 `tests/litellm/reload_cost.py`, of 300 the four that concern all of them. Compared with what else makes LiteLLM take
 a new list up, on a stock LiteLLM without the hook, with one worker and 40 models, under the same clients: `litellm
 --reload` (for development, as LiteLLM says), and an end and a start anew. Whoever is not answered asks again a fifth
-of a second later. Whether a change is there is asked of one model at a time, in both phases: all of 300 at once would be
-load of their own.
+of a second later. Whether a change is there is asked of one model at a time, in both phases: all of 300 at once
+would be load of their own.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import re
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -46,6 +47,16 @@ class ModelsFile(Watched):
             log.warning("the models file is empty; the %d models it contained before stay", len(self.wanted))
 
 
+_WINDOW = 12
+"""4 kB, in which an entry finds those before it: by default, zlib takes 256 kB of memory for each."""
+
+
+TURN, REST = 0.004, 0.001
+"""Seconds of reading, and of rest after them: zlib lets go of the interpreter so often and shortly that a thread which
+waits for it, as LiteLLM's loop does, hardly ever gets it.
+"""
+
+
 class Packed(Mapping[str, Any]):
     """An entry as compressed JSON, in a tenth of the memory: it is unpacked whenever more than its ``key`` (the id) or
     its name is asked for. ``like`` is the JSON of an entry that most others differ little from.
@@ -58,12 +69,12 @@ class Packed(Mapping[str, Any]):
         self.key: str = entry["model_info"]["id"]
         self._name: str = entry["model_name"]
         self.like = like or text
-        packer = zlib.compressobj(zdict=self.like)
+        packer = zlib.compressobj(wbits=_WINDOW, memLevel=1, zdict=self.like)
         self._data = packer.compress(text) + packer.flush()
 
     def unpacked(self) -> Entry:
         """The entry, one more time."""
-        found: Entry = json.loads(zlib.decompressobj(zdict=self.like).decompress(self._data))
+        found: Entry = json.loads(zlib.decompressobj(_WINDOW, zdict=self.like).decompress(self._data))
         return found
 
     def __getitem__(self, part: str) -> Any:
@@ -162,7 +173,7 @@ def _one_by_one(
     if len(ends) > MAX_ENTRIES:
         return None
     listed = list[Packed]()
-    like = next((item.like for item in known.values()), b"")
+    like, rest_at = next((item.like for item in known.values()), b""), time.monotonic() + TURN
     for start, end in zip(ends, [*ends[1:], len(data) - 1], strict=True):
         text = bytes(data[start + 3 : end])
         digest = hashlib.sha256(text).digest()
@@ -173,6 +184,9 @@ def _one_by_one(
             except Exception:  # read all at once, the mistake has its place in the file, or there is none
                 return None
             like = packed.like
+            if time.monotonic() > rest_at:
+                time.sleep(REST)
+                rest_at = time.monotonic() + TURN
         kept[digest] = packed
         listed.append(packed)
     return listed

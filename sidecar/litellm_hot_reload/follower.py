@@ -34,11 +34,15 @@ FORGET_COOLDOWN = 10.0
 SLICE = 0.005
 """Seconds of work before requests get their turn: one replaced model on LiteLLM 1.110, several on older versions."""
 
+BUSY = 0.001
+"""Seconds by which a loop that has other work wakes up too late."""
+
 Entry = Mapping[str, Any]
 
 
 class Slices:
-    """Divides a long change: after each slice of work, the event loop is free for twice the time it took.
+    """Divides a long change: after each slice of work, the event loop is free for a third of the time it took, and, if
+    it has other work, for twice that time.
 
     Yielding for one loop iteration is not enough: a request takes dozens of them, each of which would wait for a model.
     """
@@ -49,7 +53,10 @@ class Slices:
     async def pause(self) -> None:
         worked = time.monotonic() - self._began
         if worked >= SLICE:
-            await asyncio.sleep(2 * worked)
+            woken = time.monotonic() + worked / 3
+            await asyncio.sleep(worked / 3)
+            if time.monotonic() > woken + BUSY:
+                await asyncio.sleep(2 * worked)
             self._began = time.monotonic()
 
 

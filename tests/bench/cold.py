@@ -1,7 +1,8 @@
 """A sync from the start of the program to the published file: `python -m sidecar sync`, and what `run` does first.
 Seven runs each, with 42 models and an empty directory; GitHub is a stand-in on loopback, in a process of its own.
 Compared with the script that one would write with LiteLLM at hand (`tests/bench/with_litellm.py`), which asks for
-the same catalog and writes a models file of it, and with a Python that imports the four packages and ends.
+the same catalog and writes a models file of it, and with a Python that imports the four packages and ends. All ask
+without TLS: with it, each request reads the certificates that are trusted as a rule, which is 40 ms of CPU more.
 """
 
 from __future__ import annotations

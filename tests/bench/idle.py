@@ -1,7 +1,7 @@
 """What the hook costs a LiteLLM that nobody asks: two of them run at the same time on equal files, one without the
 hook, and what is counted is the difference, three times half a minute, in CPU of all threads by the kernel's
 scheduler (`tests/litellm/idle_cost.py`). Memory is that of the same two: PSS, and the pages that are a process's
-own.
+own. It may be less than nothing, as the hook gives back what LiteLLM has freed while it loaded.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ an interval ahead after each sync (`tests/bench/hours.py`). CPU is the mean of a
 requests to GitHub are counted by the stand-in, at the default interval of an hour, and at one of ten minutes, within
 which a Copilot token lives for three syncs. The look at the account's credit is one more, which COPILOT_QUOTA=false
 saves. A file counts as written if its inode or content is another one; the record of absences
-only gets the time of the sync.
+only gets the time of the sync. Asked without TLS, as in the row before.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ class Keeper:
         self._unstored: Record | None = None
         self._store_from = 0.0
         self._logins: set[str] = set()
+        self._seen = ("", 0.0)
+        """The last token that was gone by here, and when that began: a request begun since then took no other."""
 
     def current(self) -> str | None:
         """The Copilot token; None if there is no valid one."""
@@ -93,9 +95,10 @@ class Keeper:
         return base or self.own_base or None
 
     def refused(self, requested_at: float) -> None:
-        """Copilot refused (401) a request made at this Unix time: renew, unless that has already been done since."""
+        """Copilot refused (401) a request begun at this Unix time: renew, unless it may have had an older token."""
         record = self._believed()
-        if record is not None and requested_at >= record.obtained_at:
+        # Not since it was obtained: until it was stored, requests still took the one before.
+        if record is not None and requested_at >= self._seen[1]:
             self._refused_token = record.token
             self._wake.set()
 
@@ -338,7 +341,11 @@ class Keeper:
         else:
             record = self._kept
         own = self._unstored
-        return own if own is not None and (record is None or record.obtained_at < own.obtained_at) else record
+        if own is not None and (record is None or record.obtained_at < own.obtained_at):
+            record = own
+        if record is not None and record.token != self._seen[0]:
+            self._seen = (record.token, time.time())
+        return record
 
     def _checked_base(self, text: str) -> str:
         """GITHUB_COPILOT_API_BASE, if it is an address that may be sent a token."""

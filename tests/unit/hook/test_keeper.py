@@ -440,6 +440,31 @@ def test_a_refusal_of_an_older_token_is_no_reason(gh, keeper, clock, tmp_path):
     assert gh.count(EXCHANGE) == asked
 
 
+def test_a_request_begun_before_the_next_token_was_stored_had_the_one_before(gh, keeper, clock, tmp_path, monkeypatch):
+    """Obtained already, not yet stored: another worker's call still takes the old one; the new one is not refused."""
+    login(keeper, gh.new_access_token())
+    keeper.turn()
+    other, began = make(gh, tmp_path), []
+    old, write = other.current(), keeper.shared.write
+
+    def slowly(record: Any) -> None:
+        clock.passed += 1
+        began.append(clock.time())
+        assert other.current() == old
+        clock.passed += 1
+        write(record)
+
+    monkeypatch.setattr(keeper.shared, "write", slowly)
+    keeper.refused(clock.time())
+    keeper.turn()
+    assert began[0] > keeper.shared.read().obtained_at
+    other.refused(began[0])
+    assert other.current() != old and not other.is_refused()
+    # The control: a request begun since then had the new one.
+    other.refused(clock.time())
+    assert other.is_refused()
+
+
 def test_tokens_that_are_all_refused_are_fetched_less_and_less_often(gh, keeper, clock):
     """Not more than one exchange in ten seconds for this reason, and growing pauses after that."""
     login(keeper, gh.new_access_token())

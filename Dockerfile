@@ -32,12 +32,14 @@ RUN install -d -o 10001 -g 10001 -m 0711 /github_auth && install -d -o 10001 -g 
  && install -d -o 10001 -g 10001 -m 0700 /keys && touch -d @0 /github_auth /shared /keys
 # Both at once, from their parent: a directory that a COPY makes itself has the time of the build.
 COPY --from=build /out /
+# Python runs one thread at a time: an arena for each of them would only be memory that the others cannot use.
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1 \
     PYTHONPATH=/app \
     HOME=/tmp \
+    MALLOC_ARENA_MAX=1 \
     GITHUB_COPILOT_TOKEN_DIR=/github_auth \
     COPILOT_MODELS_FILE=/shared/copilot_models.yaml
 WORKDIR /app

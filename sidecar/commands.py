@@ -5,16 +5,11 @@ A flag with a variable sets that setting for this run; it takes precedence over 
 
 from __future__ import annotations
 
-import argparse
 import sys
-import textwrap
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-from sidecar import __version__
-from sidecar.secret import without_secrets
+from types import SimpleNamespace
+from typing import NamedTuple
 
 EXIT_CODES = {
     0: "success",
@@ -32,8 +27,7 @@ EXIT_CODES = {
 }
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """A flag: its help, the name of its value (none: a switch), the variable it sets, and whether the value may
     be omitted (then it is empty). Without dashes in its name it is an argument, one of ``choices``."""
 
@@ -166,21 +160,6 @@ INSTALLED = "copilot-model-sync"
 """The program's name where it is installed."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """As in argparse, which quotes what it does not understand."""
-        super().error(without_secrets(message))
-
-
-class _Command(_Parser):
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse what this command does not know, with its own usage: argparse would show that of the program."""
-        found, others = super().parse_known_args(args, namespace)
-        if others:
-            self.error(f"unrecognized arguments: {' '.join(others)}")
-        return found, others
-
-
 def program(started_as: str | None = None) -> str:
     """What people type to run this program: as it was started."""
     return INSTALLED if Path(started_as or sys.argv[0]).name == INSTALLED else "python -m sidecar"
@@ -191,57 +170,26 @@ def as_called(text: str) -> str:
     return text.replace("python -m sidecar ", f"{program()} ")
 
 
-def parser(documents: str = "") -> argparse.ArgumentParser:
-    """The argument parser; ``documents`` is where docs/ is, for the help."""
-    form = argparse.RawDescriptionHelpFormatter
-    settings = "Settings are environment variables; docs/reference.md lists them and the exit codes."
-    more = f"{settings}\ndocs/ is in {documents}" if documents else settings
-    top = _Parser(
-        prog=program(),
-        description="Keeps a LiteLLM proxy's model list in sync with what a GitHub Copilot account may use.",
-        epilog=f"{_examples(['login', 'models', 'sync --config config.yaml', 'status', 'doctor'])}\n\n{more}",
-        formatter_class=form,
-        allow_abbrev=False,
+def alone(argv: Sequence[str]) -> SimpleNamespace | None:
+    """What the parser makes of a command without any flag, as services, health checks and cron give it: to import a
+    parser takes longer than a look at the health. None where it is something else, or needs more.
+    """
+    flags = COMMANDS[argv[0]][1] if len(argv) == 1 and argv[0] in COMMANDS else None
+    if flags is None or any(item.choices for item in flags.values()):
+        return None
+    return SimpleNamespace(
+        command=argv[0], **{_name(flag): None if item.value else False for flag, item in flags.items()}
     )
-    top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Command)
-    for name, (text, flags) in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=textwrap.fill(text, 78),
-            epilog=_examples(EXAMPLES.get(name, ())),
-            formatter_class=form,
-            allow_abbrev=False,
-        )
-        for flag, item in flags.items():
-            if item.choices:
-                command.add_argument(flag, choices=item.choices, metavar=item.value, help=item.help)
-            elif not item.value:
-                command.add_argument(flag, action="store_true", help=item.help)
-            elif item.optional:
-                command.add_argument(flag, nargs="?", const="", metavar=item.value, help=item.help)
-            else:
-                command.add_argument(flag, type=_not_empty, metavar=item.value, help=item.help)
-    return top
 
 
-def _examples(arguments: Iterable[str]) -> str:
-    lines = [f"  {program()} {text}" for text in arguments]
-    return "\n".join(["examples:", *lines]) if lines else ""
-
-
-def variables(arguments: argparse.Namespace) -> Mapping[str, tuple[str, str]]:
+def variables(arguments: SimpleNamespace) -> Mapping[str, tuple[str, str]]:
     """The variables set by this run's flags: variable → (flag, value)."""
     flags = COMMANDS[arguments.command][1]
-    given = {flag: getattr(arguments, flag.strip("-").replace("-", "_")) for flag in flags}
+    given = {flag: getattr(arguments, _name(flag)) for flag in flags}
     return {
         item.variable: (flag, given[flag]) for flag, item in flags.items() if item.variable and given[flag] is not None
     }
 
 
-def _not_empty(text: str) -> str:
-    """Reject an empty value: it would count as "not set" and hide a script's unset variable."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
+def _name(flag: str) -> str:
+    return flag.strip("-").replace("-", "_")

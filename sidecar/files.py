@@ -16,8 +16,8 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sidecar.errors import StorageError, UsageError
 from sidecar.litellm_hot_reload.bounded import NotRegular, read_up_to, regular_file
@@ -51,8 +51,7 @@ _ACL, _LABEL = "system.posix_acl_access", "security.selinux"
 _NO_ATTRIBUTE = (errno.ENODATA, errno.ENOTSUP)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A file's bytes, permission bits, owner, group, ACL and SELinux label at the time it was read."""
 
     data: bytes

@@ -7,16 +7,17 @@ take longer to import than a sync takes, and memory that the service would keep.
 
 from __future__ import annotations
 
-import argparse
+import gc
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from types import SimpleNamespace
 
 from sidecar.cli import progress
 from sidecar.cli.output import documents, say, warn_of_typos
-from sidecar.commands import SUPERVISED, as_called, parser, variables
+from sidecar.commands import SUPERVISED, alone, as_called, variables
 from sidecar.errors import SidecarError, StorageError, UsageError, for_once
 from sidecar.logs import configure
 from sidecar.settings import Settings
@@ -30,7 +31,7 @@ _OUTPUT_HINT = "Check the disk that standard output goes to."
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one command and return its exit code."""
-    arguments = parser(documents()).parse_args(argv)
+    arguments = alone(argv) or _parsed(argv)
     configure("INFO", as_json=_as_json(arguments.command, environ.get("COPILOT_LOG_FORMAT", "").strip().lower()))
     try:
         settings = Settings.load(environ, variables(arguments))
@@ -66,7 +67,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return SidecarError.exit_code
 
 
-def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> int:
+def _parsed(argv: Sequence[str]) -> SimpleNamespace:
+    from sidecar.cli.parser import parser
+
+    return parser(documents()).parse_args(argv, SimpleNamespace())
+
+
+def _run(arguments: SimpleNamespace, settings: Settings, environ: Mapping[str, str]) -> int:
     match arguments.command:
         case "healthcheck":
             from sidecar.status.healthcheck import check
@@ -129,6 +136,8 @@ def _as_json(command: str, log_format: str) -> bool:
 
 def entry() -> None:
     """The console script."""
+    # A command ends before there is garbage worth collecting; the service turns this on again.
+    gc.disable()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 from sidecar.cli.output import say
 from sidecar.models.history import utc_text
@@ -13,7 +13,7 @@ from sidecar.settings import Settings
 from sidecar.targets.history import history_file, read_history
 
 
-def command(arguments: argparse.Namespace, settings: Settings) -> None:
+def command(arguments: SimpleNamespace, settings: Settings) -> None:
     """Show the history that the target keeps."""
     first = since(arguments.since, datetime.now(UTC)) if arguments.since else None
     file = history_file(settings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 from sidecar.cli.output import say
 from sidecar.config.backups import make_backup
@@ -23,7 +23,7 @@ from sidecar.text import printable
 _SHOW_KEY = "docker compose exec -T copilot-sync cat /keys/master-key"
 
 
-def command(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> None:
+def command(arguments: SimpleNamespace, settings: Settings, environ: Mapping[str, str]) -> None:
     """Show a client's settings for the published models, or write them into its own file."""
     name = arguments.client
     if not name:

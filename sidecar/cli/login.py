@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 from sidecar.cli.output import say
 from sidecar.commands import program
@@ -20,7 +20,7 @@ _IMAGE_TOKEN_DIR = Path("/github_auth")
 """The token directory in the image, and nowhere else."""
 
 
-def command(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
+def command(arguments: SimpleNamespace, settings: Settings, stop: threading.Event) -> None:
     """Log in, or import a token, and say what comes next."""
     given = getattr(arguments, "import")
     if given is not None:

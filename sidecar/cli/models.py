@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import shutil
 import sys
 import threading
 from textwrap import fill
+from types import SimpleNamespace
 
 from sidecar.cli.output import say
 from sidecar.colours import painter
@@ -20,7 +20,7 @@ from sidecar.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def command(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> None:
+def command(arguments: SimpleNamespace, settings: Settings, stop: threading.Event) -> None:
     """Show what LiteLLM gets from the catalog as it is now."""
     selected, entries = entries_for(Session().fetch(settings, stop), settings)
     for note in selected.notes:

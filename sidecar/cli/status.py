@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from textwrap import wrap
+from types import SimpleNamespace
 
 from sidecar.cli.output import say
 from sidecar.colours import Paint, painter
@@ -22,7 +22,7 @@ from sidecar.text import printable
 _MARGIN = " " * 13
 
 
-def command(arguments: argparse.Namespace, settings: Settings) -> int:
+def command(arguments: SimpleNamespace, settings: Settings) -> int:
     """Show the overview; its exit code is that of the first trouble."""
     found = overview(settings)
     if arguments.json:

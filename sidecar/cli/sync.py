@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 import threading
+from types import SimpleNamespace
 
 from sidecar.cli.output import say, say_diff
 from sidecar.errors import UsageError
@@ -15,7 +15,7 @@ from sidecar.targets.base import Synced
 from sidecar.text import printable
 
 
-def command(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+def command(arguments: SimpleNamespace, settings: Settings, stop: threading.Event) -> int:
     """The exit code: with ``--dry-run``, 1 if anything would change."""
     if arguments.restore is not None:
         return _restore(arguments, settings, stop)
@@ -67,7 +67,7 @@ def _how_litellm_learns(settings: Settings) -> str:
     return "LiteLLM reads its config when it starts: restart it, or have --on-change do that (docs/commands.md)."
 
 
-def _restore(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+def _restore(arguments: SimpleNamespace, settings: Settings, stop: threading.Event) -> int:
     from sidecar.config.file import restore_backup, restore_diff
 
     config, when = settings.config_file, arguments.restore or None

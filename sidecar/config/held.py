@@ -77,7 +77,7 @@ class Held:
             if mark == self.mark:
                 return None
             file.seek(0)
-            return dataclasses.replace(self.snapshot, data=read_up_to(file, MAX_SIZE))
+            return self.snapshot._replace(data=read_up_to(file, MAX_SIZE))
 
     def is_written(self) -> bool:
         """Whether somebody is known to have the file open for writing."""

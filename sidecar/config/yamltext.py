@@ -50,7 +50,7 @@ _FLOW = rf"\[(?: *+{_ITEM}(?: *+, *+{_ITEM})*+)? *+\]|\{{(?: *+{_PAIR}(?: *+, *+
 _VALUE = rf"(?:{_QUOTED}|{_FLOW}|[\w./](?:{_INNER}|(?::| ++)(?={_INNER}))*+)"
 _COMMENT = r"(?<![^ \n])#[ -~]*+"
 _LINE = rf" *+(?:(?:- ++)*+{_KEY}:(?: ++{_VALUE})?|(?:- ++)++{_VALUE})? *+(?:{_COMMENT})?"
-_PLAIN = re.compile(rf"(?:---\r?\n)?{_LINE}(?:\r?\n{_LINE})*+".encode(), re.ASCII)
+_PLAIN = rf"(?:---\r?\n)?{_LINE}(?:\r?\n{_LINE})*+".encode()
 
 # Scanning needs no stack, but libyaml's composer overflows it and crashes the process.
 _MAX_DEPTH = 100
@@ -154,7 +154,8 @@ def is_plain(data: bytes) -> bool:
     A key, an item, or both, with a value that ends on its line: a word, several, quoted without escapes, or a list or a
     mapping of such without another inside. No aliases, anchors, tags, block scalars, tabs or control characters.
     """
-    return _PLAIN.fullmatch(data) is not None
+    # Compiled, which takes as long as a small config, only where there is a config.
+    return re.fullmatch(_PLAIN, data, re.ASCII) is not None
 
 
 def parse(data: bytes) -> Source:

@@ -11,8 +11,8 @@ import json
 import os
 from codecs import BOM_UTF8
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sidecar.errors import LoginNeeded, StorageError
 from sidecar.files import replace_file, storage_errors
@@ -31,8 +31,7 @@ _CI_HINT = (
 )
 
 
-@dataclass(frozen=True)
-class AccessToken:
+class AccessToken(NamedTuple):
     """The long-lived GitHub OAuth token and where it was found."""
 
     value: Secret

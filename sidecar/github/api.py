@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.errors import (
@@ -40,8 +39,7 @@ API_VERSION = "2026-06-01"
 _PERSONAL = "it is a personal access token, which Copilot does not accept here"
 
 
-@dataclass(frozen=True)
-class CopilotToken:
+class CopilotToken(NamedTuple):
     """What the exchange returns: the 30-minute token, Copilot's address, and the plan's name.
 
     ``lifetime`` is in seconds from now, by GitHub's clock. ``direct`` marks an access token of another OAuth

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .managed import PROVIDER, is_managed_id
 from .text import printable
@@ -42,8 +41,7 @@ _OTHERS_HEADER = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """``says`` describes the valid values, for a message."""
 
     says: str

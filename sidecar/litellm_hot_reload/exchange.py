@@ -11,10 +11,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
@@ -175,8 +174,7 @@ def refusal(status: int, headers: Mapping[str, str], body: object, now: float) -
     return known.get(status, Refusal.FAILED), asked
 
 
-@dataclass(frozen=True)
-class Lifetime:
+class Lifetime(NamedTuple):
     """Seconds from now until a Copilot token expires, and until it should be renewed."""
 
     ends_in: float

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 PART = 8
@@ -42,8 +42,7 @@ def printable(value: object, limit: int = 120) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """``forms`` are all spellings of the secrets' parts, one a line, in lower case, and ``blocks`` those of that text
     that begin at every second character; ``wholes`` are secrets that these do not cover.
     """

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from sidecar.errors import SidecarError
 from sidecar.jsontext import parse_json
@@ -39,8 +39,7 @@ _MAX_ABSENCES = 10**6
 _DATE_LENGTH = len("2026-12-31")
 
 
-@dataclass(frozen=True)
-class LastSeen:
+class LastSeen(NamedTuple):
     """A catalog item as last seen usable, and how many syncs in a row it has been missing since.
 
     ``gone``: it was removed, and is only remembered as part of a loss that comes in portions. ``told``: the retirement
@@ -56,8 +55,7 @@ class LastSeen:
 Absences = Mapping[str, LastSeen]
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """An implausible loss: ``lost`` of ``known`` models, of which ``kept`` go if it repeats for ``syncs`` more."""
 
     lost: int
@@ -72,8 +70,7 @@ class Loss:
         )
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(NamedTuple):
     """The items to use, the ids of those among them that are ``kept`` as they were, and the updated record.
 
     ``listed`` is what the catalog has now, by id; ``selected`` what the settings select of that.

@@ -11,9 +11,8 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.errors import BadAnswer
 from sidecar.litellm_hot_reload.allowed import MAX_ENTRIES, is_instruction
@@ -44,8 +43,7 @@ CATALOG_HINT = (
 """What helps where Copilot's answer is no catalog, or one without models."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Token limits; None where the catalog does not state one."""
 
     window: int | None = None
@@ -53,8 +51,7 @@ class Limits:
     output: int | None = None
 
 
-@dataclass(frozen=True)
-class Supports:
+class Supports(NamedTuple):
     """What a model supports: True or False as the catalog states it, None where it states nothing."""
 
     vision: bool | None = None
@@ -68,8 +65,7 @@ class Supports:
     max_thinking_budget: int | None = None
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """One model of the catalog."""
 
     id: str
@@ -90,8 +86,7 @@ class Model:
     promo: Promo | None = None
 
 
-@dataclass(frozen=True)
-class Omitted:
+class Omitted(NamedTuple):
     """A catalog item that LiteLLM is not given, and why; ``label`` is safe to display."""
 
     label: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.text import printable
@@ -16,8 +16,7 @@ from sidecar.text import printable
 _MAX_FIELDS = 1000
 
 
-@dataclass(frozen=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field of an entry: ``path`` like ``model_info.mode``; None means that the value is missing."""
 
     model_name: str

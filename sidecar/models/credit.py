@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.text import printable
 
@@ -25,8 +25,7 @@ _SMALLEST = 0.01
 _LONGEST_PERIOD = timedelta(62)
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(NamedTuple):
     """One quota: ``left`` of ``entitlement``, of which ``left`` is negative where more has been used.
 
     ``remaining`` is the ratio, from 0 to 1 whatever is left; None for what is ``unlimited`` or unknown. ``overage`` is
@@ -62,8 +61,7 @@ class Quota:
         return shown if self.used is None else f"{shown} ({_number_text(self.used)} % used)"
 
 
-@dataclass(frozen=True)
-class Credit:
+class Credit(NamedTuple):
     """An account's plan and quotas; a text is empty where it is unknown. ``resets_at`` is a date, YYYY-MM-DD in UTC."""
 
     login: str = ""
@@ -74,7 +72,7 @@ class Credit:
 
     def as_json(self) -> dict[str, Any]:
         """As ``models --json`` shows it."""
-        return {**asdict(self), "quotas": [{**asdict(quota), "used_percent": quota.used} for quota in self.quotas]}
+        return {**self._asdict(), "quotas": [{**quota._asdict(), "used_percent": quota.used} for quota in self.quotas]}
 
     def text(self) -> str:
         """All of it in one line."""
@@ -107,8 +105,7 @@ def _snapshots(found: Mapping[str, Any]) -> dict[str, Quota]:
         quota = _quota(name, _number(given.get("entitlement")), left, _number(given.get("percent_remaining")))
         unlimited = given.get("unlimited") is True
         if unlimited or quota != Quota(name):
-            quotas[name] = replace(
-                Quota(name, unlimited=True) if unlimited else quota,
+            quotas[name] = (Quota(name, unlimited=True) if unlimited else quota)._replace(
                 overage=_number(given.get("overage_count")),
                 overage_permitted=given.get("overage_permitted") is True,
             )
@@ -133,8 +130,7 @@ def _quota(name: str, entitlement: float | None, left: float | None, percent: fl
     return Quota(name, None if ratio is None else min(max(ratio, 0.0), 1.0), entitlement, left)
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """So much of a quota has been used: ``level`` is one of LEVELS."""
 
     level: int

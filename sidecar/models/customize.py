@@ -10,10 +10,9 @@ import copy
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -42,8 +41,7 @@ _REASONS = {
 """Keys of ``litellm_params`` that people may want, and why they cannot have them here."""
 
 
-@dataclass(frozen=True)
-class Alias:
+class Alias(NamedTuple):
     """An additional name; ``target`` is a model id, or a pattern when ``newest`` is set."""
 
     name: str
@@ -51,16 +49,14 @@ class Alias:
     newest: bool
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(NamedTuple):
     """Values for the entries of all models whose id matches ``pattern``."""
 
     pattern: str
     values: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Custom:
+class Custom(NamedTuple):
     """The contents of both files."""
 
     aliases: tuple[Alias, ...] = ()
@@ -195,8 +191,7 @@ def _unsupported_value(value: Any) -> str | None:
     return f"{printable(value)}, which YAML reads as a {type(value).__name__}; put it in quotes"
 
 
-@dataclass(frozen=True)
-class _Pair:
+class _Pair(NamedTuple):
     """A key of the mapping in a file, and its value, with their nodes."""
 
     key: str

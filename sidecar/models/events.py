@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -95,7 +94,7 @@ def retirement_notices(entries: Entries, record: Absences, time: str) -> tuple[l
         day = retires.isoformat()
         if seen.told is None or seen.told[0] != day or seen.told[1] > near:
             events.append(Event(time, "retirement", model, f"{NOTICE}{near}", None, day, _names(own.values())))
-            told[model] = replace(seen, told=(day, near))
+            told[model] = seen._replace(told=(day, near))
     return events, told
 
 

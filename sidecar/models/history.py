@@ -6,10 +6,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.jsontext import parse_json
 from sidecar.models.catalog import id_problem
@@ -30,8 +29,7 @@ _MAX_VALUE = 600
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One change of ``model``, which clients call by ``names``, at ``time`` (UTC, like 2026-11-26T03:17:22Z).
 
     ``path`` is the field of the entry, such as ``model_info.mode``, or ``absences``, ``policy``, ``notice.30``; empty
@@ -48,7 +46,7 @@ class Event:
 
     def as_json(self) -> dict[str, Any]:
         """What a line of the history holds."""
-        return {**vars(self), "names": list(self.names)}
+        return {**self._asdict(), "names": list(self.names)}
 
     def is_notice(self) -> bool:
         """Whether it says that a retirement comes near."""

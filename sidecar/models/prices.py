@@ -9,10 +9,10 @@ the prices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
+from typing import NamedTuple
 
 USD_PER_CREDIT = Decimal("0.01")
 NANO = Decimal("1e-9")
@@ -20,8 +20,7 @@ _MAX_PRICE = Decimal(1)
 _MIN_PRICE = Decimal("1e-18")
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """USD per token; None where the catalog states no price."""
 
     input: Decimal | None = None
@@ -51,8 +50,7 @@ class Rates:
         return self.over(Rates(cache_read=self.input, cache_write=self.input))
 
 
-@dataclass(frozen=True)
-class Prices:
+class Prices(NamedTuple):
     """Rates for prompts of up to ``boundary`` tokens and for longer ones; a single tier has no boundary."""
 
     default: Rates
@@ -65,8 +63,7 @@ class Prices:
         return self.default.complete(), None if longer is None else longer.over(self.default).complete()
 
 
-@dataclass(frozen=True)
-class Promo:
+class Promo(NamedTuple):
     """A promotion that the catalog announces: percent off, and the moment (UTC) at which it ends."""
 
     percent: Decimal

@@ -7,8 +7,8 @@ decide. The user's own filters may; that is reported as a usage error.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from sidecar.errors import BadAnswer, UsageError
 from sidecar.models.catalog import CATALOG_HINT, Model, Omitted
@@ -18,8 +18,7 @@ from sidecar.text import printable
 CHAT, RESPONSES, MESSAGES, EMBEDDINGS = "/chat/completions", "/responses", "/v1/messages", "/embeddings"
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The selected models in the order of their ids, the omitted ones with their reasons, and notes to log."""
 
     models: tuple[Model, ...]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -157,7 +157,7 @@ def entries_for(found: list[Item], settings: Settings) -> tuple[Selection, list[
 
 def _entries(selected: Selection, settings: Settings, custom: Custom) -> tuple[Selection, list[Entry]]:
     entries, notes = build_entries(selected.models, settings, custom)
-    return replace(selected, notes=(*selected.notes, *notes)), entries
+    return selected._replace(notes=(*selected.notes, *notes)), entries
 
 
 def run_once(

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.litellm_hot_reload.reported import PATH
 from sidecar.status import document
@@ -35,8 +35,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     status: HTTPStatus
     body: bytes
     headers: dict[str, str]
@@ -75,8 +74,7 @@ def _is_direct(host: str) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """An address. What is ``shown`` to people is off with COPILOT_STATUS_PORT=0."""
 
     path: str

@@ -6,8 +6,8 @@ What keeps people from their models comes first: the login, then the workers, th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sidecar.errors import LoginNeeded
 from sidecar.status.state import View
@@ -15,8 +15,7 @@ from sidecar.status.state import View
 LEVELS = ("good", "waiting", "warning", "bad")
 
 
-@dataclass(frozen=True)
-class Sentence:
+class Sentence(NamedTuple):
     """``state`` is a stable name; ``level`` one of LEVELS; ``cure`` is empty where there is nothing to do."""
 
     state: str

@@ -8,8 +8,8 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 from sidecar.errors import UsageError
 from sidecar.status.routes import TEXT, Request, Response, respond
@@ -29,8 +29,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 0.1
 
 
-@dataclass(frozen=True)
-class _Refused:
+class _Refused(NamedTuple):
     """A request that is none, or too large."""
 
     status: HTTPStatus

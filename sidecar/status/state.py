@@ -9,8 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.errors import SidecarError
 from sidecar.github.login_code import LoginCode
@@ -28,8 +27,7 @@ MAX_EVENTS = 1000
 DURATIONS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Why the last sync failed; ``kind`` is the error's class, ``since`` when the first failure of this kind was."""
 
     kind: str
@@ -38,8 +36,7 @@ class Problem:
     since: float
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """Everything at one moment, ``now``; what has not happened yet is 0."""
 
     now: float
@@ -98,7 +95,7 @@ class Status:
     def note(self, **changed: Any) -> None:
         """Set fields of the view."""
         with self._lock:
-            self._view = replace(self._view, **changed)
+            self._view = self._view._replace(**changed)
 
     def succeeded(self, seconds: float, *, changed: bool, **fields: Any) -> None:
         """A sync has succeeded after ``seconds``; ``fields`` of the view are what it found."""
@@ -107,8 +104,8 @@ class Status:
             self._syncs["success"] += 1
             self.durations.observe(seconds)
             changed_at = now if changed else self._view.last_change
-            self._view = replace(
-                self._view, ready=True, last_success=now, last_change=changed_at, problem=None, **fields
+            self._view = self._view._replace(
+                ready=True, last_success=now, last_change=changed_at, problem=None, **fields
             )
 
     def failed(self, error: SidecarError, seconds: float = 0.0) -> None:
@@ -120,7 +117,7 @@ class Status:
             before = self._view.problem
             since = before.since if before is not None and before.kind == kind else time.time()
             problem = Problem(kind, printable(error, 600), printable(error.hint, 600), since)
-            self._view = replace(self._view, problem=problem)
+            self._view = self._view._replace(problem=problem)
 
     def changed(self, events: Iterable[Event], *, counted: bool = True) -> None:
         """These events have come; those of an earlier run are not ``counted``."""
@@ -141,8 +138,7 @@ class Status:
         now = time.time()
         workers = self.workers.snapshot(now)
         with self._lock:
-            return replace(
-                self._view,
+            return self._view._replace(
                 now=now,
                 workers=workers,
                 served=tuple(self.workers.latest),

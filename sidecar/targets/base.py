@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sidecar.models.absences import Loss
 from sidecar.models.changes import Change
@@ -51,8 +51,7 @@ Make = Callable[[bytes | None], Built]
 """Builds what the target should contain from the stored record of absences (None: there is none)."""
 
 
-@dataclass(frozen=True)
-class Synced:
+class Synced(NamedTuple):
     """The result for the target named ``target``; ``change`` is None if it was up to date.
 
     ``diff`` is for dry runs, which have no ``events``. ``created`` is set if there was no such file before. ``skipped``

@@ -1,5 +1,5 @@
 """What the hook costs a LiteLLM that nobody asks: two of them run at the same time on equal files, one without the
-hook, and what is counted is the difference, three times half a minute, in CPU of all threads by the kernel's
+hook, and what is counted is the difference, five times a minute, in CPU of all threads by the kernel's
 scheduler (`tests/litellm/idle_cost.py`). Memory is that of the same two: PSS, and the pages that are a process's
 own. It may be less than nothing, as the hook gives back what LiteLLM has freed while it loaded.
 """
@@ -14,7 +14,7 @@ from .figures import Figure
 from .models import USUAL
 
 SIZES = (USUAL, 1000)
-SECONDS, WINDOWS, SETTLE = 30.0, 3, 20.0
+SECONDS, WINDOWS, SETTLE = 60.0, 5, 20.0
 
 
 def measure(left_out: list[str]) -> list[Figure]:

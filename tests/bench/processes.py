@@ -75,8 +75,12 @@ class Memory:
     pss: float
 
 
-def memory(pid: int | str = "self") -> Memory:
-    text = Path("/proc", str(pid), "smaps_rollup").read_text()
+def memory(pid: int) -> Memory:
+    return memory_in(Path("/proc", str(pid), "smaps_rollup").read_text())
+
+
+def memory_in(text: str) -> Memory:
+    """What a process's smaps_rollup says."""
     rss, pss = (int(re.findall(rf"^{name}:\s+(\d+)", text, re.MULTILINE)[0]) for name in ("Rss", "Pss"))
     return Memory(rss * 1024 / 1e6, pss * 1024 / 1e6)
 

@@ -38,7 +38,7 @@ NEWEST, DEFAULT = of_role("newest"), of_role("default")
 VENVS = Path(os.environ.get("COPILOT_BENCH_VENVS") or ROOT)
 """Where the environments of the LiteLLM versions are, `.venv-litellm-VERSION`."""
 FEW, MANY = 40, 300
-BASELINE, LONGEST, SETTLING = 6.0, 90.0, 2.0
+BASELINE, LONGEST, SETTLING = 6.0, 180.0, 2.0
 PATIENT = ["--timeout_worker_healthcheck", "60"]
 """On a busy machine LiteLLM's parent process gives each worker up before it has started."""
 UNCHANGED, RESTART, RELOAD = "unchanged", "restart", "`--reload`"

@@ -9,6 +9,7 @@ only gets the time of the sync. Asked without TLS, as in the row before.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from tests.support.github_paths import CREDIT
 from tests.support.ports import free_port
@@ -16,7 +17,7 @@ from tests.support.ports import free_port
 from .account import Account, account
 from .figures import Figure, exponent
 from .models import USUAL
-from .processes import child
+from .processes import child, memory_in
 
 SYNCS, TIMES = 100, 5
 SIZES = (10, 100, 1000)
@@ -39,15 +40,18 @@ def measure(left_out: list[str]) -> list[Figure]:
         Figure("looks at the credit a sync, every hour", "", (requests[HOUR]["credit"],)),
         *(Figure(f"CPU of a sync, {size:,} models", "ms", (1000 * seen["cpu"],)) for size, seen in grown.items()),
         Figure("exponent of CPU", "", (exponent({size: seen["cpu"] for size, seen in grown.items()}),), most=1.1),
-        *(Figure(f"RSS meanwhile, {size:,} models", "MB", (seen["rss"],)) for size, seen in grown.items()),
+        *(
+            Figure(f"RSS meanwhile, {size:,} models", "MB", (memory_in(seen["smaps"]).rss,))
+            for size, seen in grown.items()
+        ),
     ]
 
 
-def _syncs(one: Account, count: int, interval: int) -> dict[str, float]:
+def _syncs(one: Account, count: int, interval: int) -> dict[str, Any]:
     return child("hours", count, interval, environ={**one.environ, "COPILOT_HEALTH_PORT": str(free_port())})
 
 
-def _requests(one: Account, interval: int) -> dict[str, float]:
+def _requests(one: Account, interval: int) -> dict[str, Any]:
     """Requests a sync, by whether they are the sync's or the look at the credit."""
     before = Counter(one.github.state()["counts"])
     found = _syncs(one, SYNCS, interval)

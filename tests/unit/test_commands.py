@@ -16,7 +16,8 @@ import pytest
 
 from sidecar.cli import main
 from sidecar.cli.completion import script
-from sidecar.commands import COMMANDS, EXAMPLES, INSTALLED, parser
+from sidecar.cli.parser import parser
+from sidecar.commands import COMMANDS, EXAMPLES, INSTALLED, alone
 from tests.support.paths import ROOT
 
 OLD = [
@@ -45,6 +46,17 @@ def test_every_command_has_examples_that_it_takes(name, capsys):
         assert f"\n  python -m sidecar {example}\n" in shown
         words = [word for word in shlex.split(example) if not word.startswith(">")]
         assert parser().parse_args(words).command == name
+
+
+def test_a_command_alone_needs_no_parser():
+    """It comes to the same as what the parser makes of it, and whatever is more, or not enough, is left to that."""
+    parsed = {}
+    for name in COMMANDS:
+        with contextlib.suppress(SystemExit):
+            parsed[name] = vars(parser().parse_args([name]))
+    assert {name: vars(found) for name in COMMANDS if (found := alone([name]))} == parsed
+    assert len(parsed) == len(COMMANDS) - 1, "completion needs the shell"
+    assert [alone(argv) for argv in ([], ["frob"], ["--version"], ["sync", "--dry-run"], ["completion"])] == [None] * 5
 
 
 @pytest.mark.parametrize(

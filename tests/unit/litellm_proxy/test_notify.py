@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -151,7 +150,7 @@ NOTICE = Event("2026-11-26T03:17:22Z", "retirement", "old", "notice.7", None, "2
 
 
 def with_events(bench, *events, change=CHANGE):
-    return replace(synced(bench, change), events=events)
+    return synced(bench, change)._replace(events=events)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +199,7 @@ def test_a_retirement_is_notified(bench, stop, tmp_path):
         notify_change(settings, with_events(bench, NOTICE, change=None), stop)
         told = json.loads(hook.requests.pop().body)
         assert (told["event"], told["added"], told["events"]) == ("retirement_near", [], [NOTICE.as_json()])
-        notify_change(settings, with_events(bench, replace(NOTICE, kind="absent"), change=None), stop)
+        notify_change(settings, with_events(bench, NOTICE._replace(kind="absent"), change=None), stop)
         assert hook.requests == [], "an absence alone is in the history, and no notification"
     assert not (tmp_path / "run").exists()
 
@@ -214,7 +213,7 @@ def test_events_of_failed_notifications_are_sent_later(bench, stop, tmp_path):
     for events, change in (
         (SEEN, CHANGE),
         ([NOTICE], None),
-        ([replace(SEEN[0], model=f"m{n}") for n in range(150)], CHANGE),
+        ([SEEN[0]._replace(model=f"m{n}") for n in range(150)], CHANGE),
     ):
         with pytest.raises(LiteLLMError):
             notify_change(failing, with_events(bench, *events, change=change), stop)

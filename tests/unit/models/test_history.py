@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -281,9 +280,9 @@ PRICE = Event(NOW, "price", "a", "model_info.input_cost_per_token", 1e-06, 2e-06
 
 def test_what_is_recorded_already_is_not_repeated():
     """A sync that was killed after recording comes to the same events again; a change that comes back is new."""
-    later = [replace(event, time="2026-11-27T00:00:00Z") for event in (A, PRICE)]
+    later = [event._replace(time="2026-11-27T00:00:00Z") for event in (A, PRICE)]
     assert with_events(lines(A, PRICE), later) == lines(A, PRICE)
-    back = replace(PRICE, old=2e-06, new=1e-06)
+    back = PRICE._replace(old=2e-06, new=1e-06)
     assert with_events(lines(A, PRICE, back), [PRICE]) == lines(A, PRICE, back, PRICE)
     assert with_events(lines(A, OUT), [A]) == lines(A, OUT, A)
     assert with_events(lines(A, PRICE, OUT, A), [PRICE]) == lines(A, PRICE, OUT, A, PRICE)
@@ -323,7 +322,7 @@ def test_numbers_and_lines_beyond_all_measure():
 def test_bytes_of_any_kind():
     """A history that was damaged at random is read without an error, and is whole again after the next change."""
     chance = random.Random(1)
-    whole = dump_events([A, PRICE, OUT, replace(PRICE, kind="other", old=["x"], new={"a": None}, names=("n", "m"))])
+    whole = dump_events([A, PRICE, OUT, PRICE._replace(kind="other", old=["x"], new={"a": None}, names=("n", "m"))])
     for _ in range(300):
         data = bytearray(whole)
         for _ in range(chance.randint(1, 9)):

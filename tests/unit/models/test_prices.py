@@ -128,5 +128,5 @@ def test_any_table(table):
     """Whatever the table holds, a price is a finite number from 0 to a dollar."""
     found = parse_prices({"token_prices": table})
     for rates in [found.default, found.long_context] if found else []:
-        for price in vars(rates).values() if rates else []:
+        for price in rates if rates else []:
             assert price is None or (price.is_finite() and 0 <= price <= 1)

@@ -136,8 +136,8 @@ def _as_json(command: str, log_format: str) -> bool:
 
 def entry() -> None:
     """The console script."""
-    # A command ends before there is garbage worth collecting; the service turns this on again.
-    gc.disable()
+    if "run" not in sys.argv:  # the others end before there is garbage worth collecting
+        gc.disable()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 from collections.abc import Mapping
@@ -27,7 +26,6 @@ def command(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run until a signal ends it, which is success."""
     if settings.configmap:
         raise UsageError("COPILOT_CONFIGMAP is only supported by `sync`, in a CronJob", hint="Unset it for `run`.")
-    gc.enable()
     trigger = Trigger()
     status = Status(settings, trigger.pull)
     server = serve(settings.health_port, status) if settings.health_port else None

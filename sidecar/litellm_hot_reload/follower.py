@@ -21,6 +21,7 @@ from .config_file import ConfigFile
 from .lookout import forever
 from .managed import id_of, is_managed, is_managed_id
 from .models_file import ModelsFile
+from .slices import Slices
 from .text import printable
 
 log = logging.getLogger("copilot_hook")
@@ -31,33 +32,8 @@ REST = 1.0
 """Seconds for which a file that is written in place must stay as it is."""
 RETRY_REFUSED = 60.0
 FORGET_COOLDOWN = 10.0
-SLICE = 0.005
-"""Seconds of work before requests get their turn: one replaced model on LiteLLM 1.110, several on older versions."""
-
-BUSY = 0.001
-"""Seconds by which a loop that has other work wakes up too late."""
 
 Entry = Mapping[str, Any]
-
-
-class Slices:
-    """Divides a long change: after each slice of work, the event loop is free for a third of the time it took, and, if
-    it has other work, for five times that time. Then changes take a sixth of it, and nobody waits much longer.
-
-    Yielding for one loop iteration is not enough: a request takes dozens of them, each of which would wait for a model.
-    """
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    async def pause(self) -> None:
-        worked = time.monotonic() - self._began
-        if worked >= SLICE:
-            woken = time.monotonic() + worked / 3
-            await asyncio.sleep(worked / 3)
-            if time.monotonic() > woken + BUSY:
-                await asyncio.sleep(5 * worked)
-            self._began = time.monotonic()
 
 
 class Standing(NamedTuple):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import re
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from yaml.resolver import Resolver
 
 from .allowed import MAX_ENTRIES, MAX_FILE_SIZE, MAX_TEXT, entry_problem
 from .bounded import map_bounded
+from .slices import Slices
 from .watched import Watched
 
 log = logging.getLogger("copilot_hook")
@@ -49,12 +49,6 @@ class ModelsFile(Watched):
 
 _WINDOW = 12
 """4 kB, in which an entry finds those before it: by default, zlib takes 256 kB of memory for each."""
-
-
-TURN, REST = 0.004, 0.001
-"""Seconds of reading, and of rest after them: zlib lets go of the interpreter so often and shortly that a thread which
-waits for it, as LiteLLM's loop does, hardly ever gets it.
-"""
 
 
 class Packed(Mapping[str, Any]):
@@ -173,7 +167,7 @@ def _one_by_one(
     if len(ends) > MAX_ENTRIES:
         return None
     listed = list[Packed]()
-    like, rest_at = next((item.like for item in known.values()), b""), time.monotonic() + TURN
+    like, slices = next((item.like for item in known.values()), b""), Slices()
     for start, end in zip(ends, [*ends[1:], len(data) - 1], strict=True):
         text = bytes(data[start + 3 : end])
         digest = hashlib.sha256(text).digest()
@@ -184,9 +178,7 @@ def _one_by_one(
             except Exception:  # read all at once, the mistake has its place in the file, or there is none
                 return None
             like = packed.like
-            if time.monotonic() > rest_at:
-                time.sleep(REST)
-                rest_at = time.monotonic() + TURN
+            slices.rest()
         kept[digest] = packed
         listed.append(packed)
     return listed

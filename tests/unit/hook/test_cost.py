@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sidecar.litellm_hot_reload import follower as hook
-from sidecar.litellm_hot_reload import startup
+from sidecar.litellm_hot_reload import slices, startup
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.adapter.routers import Members
@@ -45,7 +45,7 @@ class Following:
         before = Members(None, self)
         router.version, router.is_at = before.version, before.is_at
         monkeypatch.setattr("sidecar.litellm_hot_reload.adapter.routers.find", lambda _: router)
-        monkeypatch.setattr(hook, "SLICE", 3600.0)
+        monkeypatch.setattr(slices, "SLICE", 3600.0)
         guard = Guard(Keeper({"GITHUB_COPILOT_TOKEN_DIR": str(home)}))
         guard.guarded.append("get_api_key")
         proxy = SimpleNamespace(llm_router=object(), llm_model_list=[])

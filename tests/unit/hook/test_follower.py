@@ -17,9 +17,7 @@ from sidecar.litellm_hot_reload.follower import (
     POLL,
     REST,
     RETRY_REFUSED,
-    SLICE,
     Follower,
-    Slices,
 )
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.managed import is_managed
@@ -72,28 +70,6 @@ def test_without_a_router_nothing_happens(follower):
     follower.proxy.llm_router = None
     turn(follower)
     assert follower.router() is None
-
-
-def test_a_long_change_is_divided():
-    """After a slice of work the loop is free; before that nothing is given away."""
-
-    async def turns(worked: float) -> int:
-        count, slices = 0, Slices()
-        slices._began = time.monotonic() - worked
-
-        async def tick() -> None:
-            nonlocal count
-            while True:
-                count += 1
-                await asyncio.sleep(0)
-
-        ticking = asyncio.create_task(tick())
-        await slices.pause()
-        ticking.cancel()
-        return count
-
-    assert asyncio.run(turns(-60.0)) == 0
-    assert asyncio.run(turns(10 * SLICE)) > 10
 
 
 def test_the_oldest_litellm_is_named_once():

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import statistics
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.support import canary
 from tests.support.entries import entries_of
 from tests.support.waiting import until
 
+from . import own_threads
 from .proxy import Proxy
 from .reload_cost import plain, stand_in
 
@@ -42,7 +43,9 @@ class Stock(Proxy):
 
 
 def idle(models: int, seconds: float = 60.0, windows: int = 3, settle: float = SETTLE) -> dict[str, Any]:
-    """CPU seconds an hour and memory (MB) of the hook: the median, least and greatest difference of ``windows``."""
+    """What the hook costs: CPU seconds an hour in each of ``windows``, of its own threads and as the difference between
+    the two LiteLLMs, and MB of memory.
+    """
     catalog = [plain(f"model-{number}") for number in range(models)]
     with ExitStack() as stack:
         env = stack.enter_context(stand_in())
@@ -50,6 +53,8 @@ def idle(models: int, seconds: float = 60.0, windows: int = 3, settle: float = S
         proxies = [
             Stock(Path(stack.enter_context(tempfile.TemporaryDirectory())), env, hook=hook) for hook in (True, False)
         ]
+        shutil.copy(own_threads.__file__, proxies[0].home)
+        proxies[0].env["LITELLM_WORKER_STARTUP_HOOKS"] += ",own_threads:start"
         for proxy in proxies:
             proxy.login("ghu_bench")
             proxy.publish(catalog)
@@ -59,35 +64,39 @@ def idle(models: int, seconds: float = 60.0, windows: int = 3, settle: float = S
             proxy.wait_ready()
             until(lambda proxy=proxy: len(proxy.models()) >= models, 60, "all models", every=1)
         time.sleep(settle)
-        spent: list[list[float]] = [[], []]
+        written = proxies[0].home / own_threads.FILE.name
+        threads = until(lambda: written.exists() and written.read_text(), 60, "the hook's threads").split()
+        own, spent = list[float](), list[list[float]]([[], []])
         for _ in range(windows):
-            before = [cpu(proxy) for proxy in proxies]
+            before, own_before = [cpu(proxy) for proxy in proxies], cpu(proxies[0], threads)
             time.sleep(seconds)
+            own.append((cpu(proxies[0], threads) - own_before) / seconds * 3600)
             for kept, proxy, then in zip(spent, proxies, before, strict=True):
                 kept.append((cpu(proxy) - then) / seconds * 3600)
         memory = {
             f"{kind.lower()}_mb": tuple(round(memory_of(proxy, kind), 1) for proxy in proxies)
             for kind in ("Rss", "Pss", "Private_Dirty")
         }
-        hours = [ours - plain for ours, plain in zip(*spent, strict=True)]
         return {
             "models": models,
-            "cpu_s_per_hour": statistics.median(hours),
-            "cpu_s_per_hour_min": min(hours),
-            "cpu_s_per_hour_max": max(hours),
-            "with_s_per_hour": statistics.median(spent[0]),
-            "without_s_per_hour": statistics.median(spent[1]),
+            "own_s_per_hour": tuple(own),
+            "difference_s_per_hour": tuple(ours - plain for ours, plain in zip(*spent, strict=True)),
+            "without_s_per_hour": tuple(spent[1]),
             **memory,  # (with the hook, without)
         }
 
 
-def cpu(proxy: Proxy) -> float:
-    """CPU seconds of the proxy so far, of all its processes and threads."""
-    spent = 0
+def cpu(proxy: Proxy, threads: Collection[str] = ()) -> float:
+    """CPU seconds of the proxy so far, of all its threads, or of these alone, which must be there."""
+    spent, seen = 0, 0
     for pid in _pids(proxy):
         for thread in Path("/proc", str(pid), "task").iterdir():
+            if threads and thread.name not in threads:
+                continue
             with contextlib.suppress(OSError):  # it has ended
                 spent += int((thread / "schedstat").read_text().split()[0])
+                seen += 1
+    assert not threads or seen == len(threads), f"of {threads}, {seen} are there"
     return spent / 1e9
 
 

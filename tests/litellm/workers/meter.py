@@ -1,12 +1,13 @@
-"""A start-up hook for LiteLLM that measures, in CPU time of the event loop's thread, how long the loop is held.
+"""A start-up hook for LiteLLM that measures, in CPU time of the event loop's thread, how long the hook holds the loop.
 
     LITELLM_WORKER_STARTUP_HOOKS=litellm_hot_reload:start,meter:start
 
-CPU time and not the wall clock, so that a busy machine is no excuse; and without that of the garbage collector, which
-holds the loop for as long as LiteLLM's whole heap takes, whoever set it off. Beside this file it writes ``meter.txt``:
-one line for each time that the loop was held, ``<Unix time> <CPU seconds>``. When a file ``control`` appears it lets
-LiteLLM itself replace as many models as that says, in one go and by the entry point that it offers for that, and
-writes the CPU seconds into ``control.txt``: what a change costs in this very process, without the hook.
+Each step of a turn, from one moment at which others may run to the next, and nothing of what the others do. CPU time
+and not the wall clock, so that a busy machine is no excuse; and without that of the garbage collector, which holds the
+loop for as long as LiteLLM's whole heap takes, whoever set it off. Beside this file it writes ``meter.txt``: one line
+for each step that took long, ``<Unix time> <CPU seconds>``. When a file ``control`` appears it lets LiteLLM itself
+replace as many models as that says, in one go and by the entry point that it offers for that, and writes the CPU
+seconds into ``control.txt``: what a change costs in this very process, without the hook.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import asyncio
 import gc
 import threading
 import time
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
+
+from litellm_hot_reload.follower import Follower
 
 HERE = Path(__file__).parent
 TICK = 0.002
@@ -36,26 +40,51 @@ class Collector:
             self.seconds += time.thread_time() * (1 if phase == "stop" else -1)
 
 
+class Steps:
+    """A turn of the hook's; ``took`` is told the CPU seconds of each step."""
+
+    def __init__(self, turn: Coroutine[Any, Any, None], took: Callable[[float], object], collector: Collector) -> None:
+        self._turn, self._took, self._collector = turn, took, collector
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        step = self._turn.__await__()
+        while True:
+            began = time.thread_time() - self._collector.seconds
+            try:
+                waits_for = next(step)
+            except StopIteration:
+                return
+            finally:
+                self._took(time.thread_time() - self._collector.seconds - began)
+            yield waits_for
+
+
 async def start() -> None:
+    collector, turn = Collector(), Follower.turn
+    file = (HERE / "meter.txt").open("w", buffering=1)
+
+    def took(seconds: float) -> None:
+        if seconds > TICK:
+            file.write(f"{time.time():.3f} {seconds:.4f}\n")
+
+    # Before the hook follows: it does once LiteLLM has loaded its configuration.
+    Follower.turn = lambda self: _through(Steps(turn(self), took, collector))  # type: ignore[method-assign]
     _TASKS.add(asyncio.get_running_loop().create_task(_watch()))
+
+
+async def _through(steps: Steps) -> None:
+    await steps
 
 
 async def _watch() -> None:
     control = HERE / "control"
-    collector = Collector()
-    with (HERE / "meter.txt").open("w", buffering=1) as file:
-        used = time.thread_time()
-        while True:
-            await asyncio.sleep(TICK)
-            now = time.thread_time() - collector.seconds
-            if now - used > TICK:
-                file.write(f"{time.time():.3f} {now - used:.4f}\n")
-            if control.exists():
-                count = int(control.read_text())
-                control.unlink()
-                seconds = replaced_by_litellm(count)
-                (HERE / "control.txt").write_text(f"{seconds}\n")
-            used = time.thread_time() - collector.seconds
+    while True:
+        await asyncio.sleep(TICK)
+        if control.exists():
+            count = int(control.read_text())
+            control.unlink()
+            seconds = replaced_by_litellm(count)
+            (HERE / "control.txt").write_text(f"{seconds}\n")
 
 
 def replaced_by_litellm(count: int) -> float:

@@ -18,7 +18,7 @@ threads; a ratio is that of the medians, of the later run. What was missed stand
 {machines}
 
 ```console
-$ scripts/bench.py              # everything, a quarter of an hour; needs the environments that scripts/test.sh makes
+$ scripts/bench.py              # everything, half an hour; needs the environments that scripts/test.sh makes
 $ scripts/bench.py cold file    # some rows
 ```
 

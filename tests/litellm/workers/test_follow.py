@@ -263,6 +263,7 @@ def many(price: float) -> list[dict[str, Any]]:
     return [*PLAIN, *(model(f"many-{n}", endpoints=[CHAT], billing=changing) for n in range(MANY))]
 
 
+@pytest.mark.timeout(900)
 def test_three_hundred_models_at_once_hold_up_no_request(gh, start, record_figure):
     """Added, changed and removed at once, they hold the loop for no longer than one model takes."""
     # And cost no more than LiteLLM's own entry point does for as many, which is measured in the same process.

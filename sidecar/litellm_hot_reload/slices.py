@@ -10,6 +10,8 @@ SLICE = 0.005
 """Seconds of work before requests get their turn: one replaced model on LiteLLM 1.110, several on older versions."""
 BUSY = 0.001
 """Seconds by which who sleeps wakes up too late where there is other work."""
+LONGEST_SLICE = 1.0
+"""Seconds that a slice counts for at most: a process that was stopped, or starved, has not worked for so long."""
 SHARE = 5
 """How many times as long as a slice took, requests then have for themselves."""
 
@@ -37,7 +39,7 @@ class Slices:
             time.sleep(seconds)
 
     def _due(self) -> Iterator[float]:
-        worked = time.monotonic() - self._began
+        worked = min(time.monotonic() - self._began, LONGEST_SLICE)
         if worked < SLICE:
             return
         woken = time.monotonic() + worked / 3

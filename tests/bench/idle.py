@@ -1,5 +1,5 @@
 """What the hook costs a LiteLLM that nobody asks, in CPU of its two threads, by the kernel's scheduler: while there is
-nothing to do it leaves the event loop alone. Three times a minute. Two LiteLLMs run at the same time on equal files,
+nothing to do it leaves the event loop alone. Three minutes. Two LiteLLMs run at the same time on equal files,
 one without the hook (`tests/litellm/idle_cost.py`): the difference between them stands there too, most of which is
 LiteLLM's own doing, more in the one or in the other. Memory is that of the same two: PSS, and the pages that are a
 process's own. It may be less than nothing, as the hook gives back what LiteLLM has freed while it loaded.

@@ -68,12 +68,8 @@ async def start() -> None:
             file.write(f"{time.time():.3f} {seconds:.4f}\n")
 
     # Before the hook follows: it does once LiteLLM has loaded its configuration.
-    Follower.turn = lambda self: _through(Steps(turn(self), took, collector))  # type: ignore[method-assign]
+    Follower.turn = lambda self: Steps(turn(self), took, collector)  # type: ignore[assignment, method-assign]
     _TASKS.add(asyncio.get_running_loop().create_task(_watch()))
-
-
-async def _through(steps: Steps) -> None:
-    await steps
 
 
 async def _watch() -> None:

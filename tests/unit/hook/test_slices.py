@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sidecar.litellm_hot_reload import slices as hook
-from sidecar.litellm_hot_reload.slices import BUSY, SHARE, SLICE, Slices
+from sidecar.litellm_hot_reload.slices import BUSY, LONGEST_SLICE, SHARE, SLICE, Slices
 
 
 class Clock:
@@ -47,3 +47,9 @@ def test_work_in_slices(where, monkeypatch):
     assert slept(monkeypatch, where, 0, SLICE / 2, SLICE) == pytest.approx([SLICE / 2])
     assert slept(monkeypatch, where, BUSY / 2, 0.03, 0.03) == pytest.approx([0.01, 0.01])
     assert slept(monkeypatch, where, 2 * BUSY, 0.03, 0.06) == pytest.approx([0.01, SHARE * 0.03, 0.02, SHARE * 0.06])
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_a_process_that_was_stopped_goes_on(where, monkeypatch):
+    """After minutes in which it did not run it does not rest for many more."""
+    assert slept(monkeypatch, where, 2 * BUSY, 600.0) == pytest.approx([LONGEST_SLICE / 3, SHARE * LONGEST_SLICE])

@@ -21,6 +21,7 @@ import requests
 import yaml
 
 from sidecar.files import replace_file
+from sidecar.litellm_hot_reload.exchange import fingerprint
 from sidecar.litellm_hot_reload.managed import PROVIDER
 from sidecar.litellm_hot_reload.record import Shared
 from sidecar.litellm_proxy.hook_package import install_hook
@@ -347,6 +348,16 @@ class Proxy:
 
     def login(self, token: str, name: str = "access-token") -> None:
         put_secret(self.token_dir / name, token)
+
+    def exchanged(self, token: str) -> str:
+        """Log in with ``token``; the Copilot token that GitHub gave for it, once the workers share that."""
+        self.login(token)
+
+        def is_of_it() -> bool:
+            return self.api_key_file.exists() and self.token_file().get("login") == fingerprint(token)
+
+        until(is_of_it, 30, "the login's Copilot token")
+        return str(self.token_file()["token"])
 
     def forget_exchanges(self) -> None:
         """Let the workers ask GitHub as if they had not done so in this hour."""

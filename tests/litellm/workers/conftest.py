@@ -54,10 +54,10 @@ def settings(gh: GitHub) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def proxy(gh: GitHub, both: Both, settings: dict[str, object]) -> Both:
-    """Whatever the module before did to the stand-in is undone."""
+    """Whatever the module before did to the stand-in is undone, and nobody has an exchange still to make."""
     gh.heal()
     gh.accept_copilot_tokens()
     gh.set(**settings)
     both.forget_exchanges()
-    both.login(gh.new_access_token())
+    both.exchanged(gh.new_access_token())
     return both

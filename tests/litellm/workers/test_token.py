@@ -37,16 +37,14 @@ def ready(gh: GitHub, proxy: Both) -> None:
     """Each test begins with a fresh login and a fresh Copilot token."""
     gh.heal()
     gh.set(plan_host=None, token_lifetime=1800, refresh_in=1500)
-    before = token_of(proxy)
     proxy.forget_exchanges()
-    proxy.login(gh.new_access_token())
-    until(lambda: token_of(proxy) not in ("", before), 30, "the new login's token")
+    proxy.exchanged(gh.new_access_token())
     every(proxy, lambda worker: worker.chat(P + "gpt-4o").status == 200, 30)
     gh.clear()
 
 
 def token_of(proxy: Both) -> str:
-    return str(proxy.token_file()["token"]) if proxy.api_key_file.exists() else ""
+    return str(proxy.token_file()["token"])
 
 
 def every(proxy: Both, check: Callable[[Worker], Any], seconds: float) -> None:
@@ -128,10 +126,7 @@ def test_an_exchange_that_hangs_fails_no_request_that_it_need_not(gh, proxy):
 def test_a_new_login_is_exchanged_at_once_and_only_once(gh, proxy):
     """A rotated access token counts long before the renewal is due, is what GitHub is sent, once for all workers."""
     token = gh.new_access_token()
-    before = token_of(proxy)
-    proxy.login(token)
-    until(lambda: token_of(proxy) != before, SOON, "the new login's token")
-    fresh = f"Bearer {token_of(proxy)}"
+    fresh = f"Bearer {proxy.exchanged(token)}"
 
     def sends_it(worker: Worker) -> bool:
         answer = worker.chat(P + "gpt-4o")

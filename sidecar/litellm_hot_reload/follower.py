@@ -18,6 +18,7 @@ from .adapter.provider import Guard
 from .adapter.proxy import Knowledge
 from .adapter.routers import Refused, Router
 from .config_file import ConfigFile
+from .inotify import Inotify
 from .lookout import forever
 from .managed import id_of, is_managed, is_managed_id
 from .models_file import ModelsFile
@@ -27,7 +28,8 @@ from .text import printable
 log = logging.getLogger("copilot_hook")
 
 POLL = 0.75
-"""Seconds between two looks: with 1.0, two busy workers take longer than 1.2 s to serve a change now and then."""
+QUIET = 2.0
+"""Seconds between two looks, and between two while there is nothing to do and the kernel tells when a file changes."""
 REST = 1.0
 """Seconds for which a file that is written in place must stay as it is."""
 RETRY_REFUSED = 60.0
@@ -54,6 +56,7 @@ class Follower:
     ) -> None:
         self.proxy, self.guard, self.knowledge = proxy, guard, knowledge
         self.models, self.config = models, config
+        self.sources = [source for source in (models, config) if source is not None]
         self._router: Router | None = None
         self._routed: object = None
         self._applied: dict[str, Entry] = {}
@@ -72,20 +75,21 @@ class Follower:
 
     async def run(self) -> None:
         """Follow forever."""
-        await forever(self.look, self.turn, self.pause)
+        await forever(self.look, self.turn, self.wait)
 
-    def pause(self) -> float:
-        """Seconds until the next look."""
-        for source in (self.models, self.config):
-            if source is not None and source.is_being_written:
-                return REST
-        return POLL
+    def wait(self, notices: Inotify) -> None:
+        """Block until it is time for the next look."""
+        if any(source.is_being_written for source in self.sources):
+            time.sleep(REST)
+            return
+        is_told = notices.watches([path for source in self.sources for path in source.files])
+        is_idle = self._settled is not None and not self._waiting and not self._cooldowns
+        notices.wait(QUIET if is_told and is_idle else POLL)
 
     def refresh(self) -> None:
         """Re-read the files that have changed. Blocks; never raises."""
-        for source in (self.models, self.config):
-            if source is not None:
-                source.refresh()
+        for source in self.sources:
+            source.refresh()
 
     def look(self) -> bool:
         """Re-read the files that have changed; whether there is anything to do. Blocks; never raises."""

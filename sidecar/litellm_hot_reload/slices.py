@@ -12,13 +12,13 @@ BUSY = 0.001
 """Seconds by which who sleeps wakes up too late where there is other work."""
 LONGEST_SLICE = 1.0
 """Seconds that a slice counts for at most: a process that was stopped, or starved, has not worked for so long."""
-SHARE = 5
+SHARE = 6
 """How many times as long as a slice took, requests then have for themselves."""
 
 
 class Slices:
-    """Divides long work: after each slice, requests have a third of the time that it took, and, if there are any, five
-    times that time. Then the work takes a sixth of the time, and nobody waits much longer.
+    """Divides long work: after each slice, requests have a third of the time that it took, and, if there are any, six
+    times that time. Then the work takes a seventh of the time, and nobody waits much longer.
 
     Yielding for one loop iteration is not enough: a request takes dozens of them, each of which would wait for a slice.
     Nor is it for a thread, which need not ask anybody, to be interrupted: zlib lets go of the interpreter so often and

@@ -28,7 +28,8 @@ log = logging.getLogger("copilot_hook")
 
 DEFAULT_MODELS_FILE = "/shared/copilot_models.yaml"
 FIRST_TOKEN_WAIT = 5.0
-END_COOLDOWNS_AFTER = 0.05
+END_COOLDOWNS_AFTER = (0.05, 0.75)
+"""Seconds after a refused request; the second time for a LiteLLM too busy to have started the cooldown by the first."""
 MAX_LINE = 2000
 """Characters of a line of the log."""
 
@@ -54,14 +55,13 @@ async def start(environ: Mapping[str, str] = os.environ) -> None:
     keeper.on_renewed = lambda: _soon(loop, follower)
     # The loop only keeps weak references to its tasks; the keeper's thread keeps the follower alive.
     follower.task = loop.create_task(_follow(follower, loading, environ.get(VARIABLE, "").strip()))
-    for source in (follower.models, follower.config):
-        if source is not None:
-            if is_mounted_alone(source.path):
-                log.warning(
-                    "%s is mounted as a single file, so changes are never seen: mount its directory, without subPath",
-                    source.path,
-                )
-            log.info("following %s", source.path)
+    for source in follower.sources:
+        if is_mounted_alone(source.path):
+            log.warning(
+                "%s is mounted as a single file, so changes are never seen: mount its directory, without subPath",
+                source.path,
+            )
+        log.info("following %s", source.path)
 
 
 def _sources(environ: Mapping[str, str], proxy: Any) -> tuple[ModelsFile | None, ConfigFile | None]:
@@ -86,7 +86,8 @@ async def _follow(follower: Follower, loading: contextlib.ExitStack, sync_url: s
         follower.note_cooldown(key)
         keeper.refused(requested_at)
         # LiteLLM starts the cooldown after calling us; an older token is no reason for one.
-        loop.call_later(END_COOLDOWNS_AFTER, follower.end_cooldowns)
+        for seconds in END_COOLDOWNS_AFTER:
+            loop.call_later(seconds, follower.end_cooldowns)
 
     spend = Spend()
     proxy_adapter.listen(knowledge, refused, spend.add if sync_url else None)
@@ -106,7 +107,7 @@ async def _follow(follower: Follower, loading: contextlib.ExitStack, sync_url: s
 def _told(follower: Follower, spend: Spend) -> dict[str, Any]:
     """What this worker reports (``reported``), but for its name."""
     keeper, knowledge, standing = follower.guard.keeper, follower.knowledge, follower.standing
-    problems = [source.problem for source in (follower.models, follower.config) if source is not None]
+    problems = [source.problem for source in follower.sources]
     if keeper.current() is None:
         problems.append(keeper.problem)
     return {

@@ -1,6 +1,6 @@
-"""Watches files by polling: re-reads what has changed, and logs one line for what cannot be read.
+"""Watches files by looking at their times: re-reads what has changed, and logs one line for what cannot be read.
 
-Polling by path sees both a rename and a ConfigMap's symlink swap. What is written in place is left alone until two
+Looking by path sees both a rename and a ConfigMap's symlink swap. What is written in place is left alone until two
 looks in a row see the same: the half that is there meanwhile may be valid, and lack models or the end of a number.
 """
 

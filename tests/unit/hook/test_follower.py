@@ -15,6 +15,7 @@ from sidecar.litellm_hot_reload.adapter.routers import Refused
 from sidecar.litellm_hot_reload.follower import (
     FORGET_COOLDOWN,
     POLL,
+    QUIET,
     REST,
     RETRY_REFUSED,
     Follower,
@@ -231,13 +232,44 @@ def test_a_cooldown_is_looked_after_until_it_is_over(known, monkeypatch):
     assert ended == [["some"]] * 3
 
 
-def test_a_file_that_is_written_in_place_is_given_a_second(follower):
-    """The next look is that much later, as there is more to come perhaps."""
-    follower.look()
-    assert follower.pause() == POLL < REST
+class Notices:
+    """Stands for what the kernel tells; ``waited`` has the seconds of each wait for that."""
+
+    def __init__(self, tells=True):
+        self.tells, self.files, self.waited = tells, [], []
+
+    def watches(self, files):
+        self.files = files
+        return self.tells
+
+    def wait(self, seconds):
+        self.waited.append(seconds)
+
+
+def test_who_is_told_of_changes_looks_less_often(known):
+    """While there is nothing to do, and no cooldown that may have begun again."""
+    follower, _ = known
+    told, untold = Notices(), Notices(tells=False)
+    follower.wait(told)
+    settle(follower)
+    follower.wait(told)
+    follower.wait(untold)
+    follower.note_cooldown("some")
+    follower.wait(told)
+    assert told.waited == [POLL, QUIET, POLL] and untold.waited == [POLL] and POLL < QUIET
+    assert told.files == [str(follower.models.path)]
+
+
+def test_a_file_that_is_written_in_place_is_given_a_second(known, monkeypatch):
+    """The next look is that much later, as there is more to come perhaps, whatever the kernel tells meanwhile."""
+    follower, _ = known
+    settle(follower)
+    slept, notices = [], Notices()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    follower.wait(notices)
     with follower.models.path.open("ab") as file:
         file.write(b"# more to come")
-    follower.look()
-    assert follower.pause() == REST
-    follower.look()
-    assert follower.pause() == POLL
+    for _ in range(2):
+        follower.look()
+        follower.wait(notices)
+    assert slept == [REST] and len(notices.waited) == 2

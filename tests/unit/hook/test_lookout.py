@@ -7,12 +7,19 @@ import logging
 import threading
 from typing import Any
 
+import pytest
+
 from sidecar.litellm_hot_reload import lookout
+from sidecar.litellm_hot_reload.inotify import Inotify
 from tests.support.waiting import until
 
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "copilot-models"]
+
+
+def briefly(notices: Inotify) -> None:
+    notices.wait(0.001)
 
 
 class Work:
@@ -39,7 +46,7 @@ class Work:
 
 async def beside(work: Work, script: Any) -> Any:
     """Run ``script`` in a thread while it is looked; then end that."""
-    task = asyncio.create_task(lookout.forever(work.look, work.turn, lambda: 0.001))
+    task = asyncio.create_task(lookout.forever(work.look, work.turn, briefly))
     try:
         return await asyncio.to_thread(script)
     finally:
@@ -77,9 +84,32 @@ def test_an_error_does_not_end_it(caplog, monkeypatch):
     assert "following failed unexpectedly" in caplog.text and "unexpected" in caplog.text
 
 
+def test_waiting_that_fails_does_not_end_it(caplog, monkeypatch):
+    """It is logged, and the next look comes; what the kernel was asked for is given back at the end."""
+    monkeypatch.setattr(lookout.log, "propagate", True)
+    monkeypatch.setattr(lookout, "AFTER_FAILURE", 0.001)
+    work, given = Work(), []
+
+    def failing(notices: Inotify) -> None:
+        given.append(notices)
+        raise MemoryError
+
+    async def looked_twice() -> None:
+        task = asyncio.create_task(lookout.forever(work.look, work.turn, failing))
+        await asyncio.to_thread(until, lambda: work.looks > 1)
+        task.cancel()
+
+    asyncio.run(looked_twice())
+    assert "MemoryError" in caplog.text
+    until(lambda: not threads(), what="the end of the thread")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        given[0].close()
+
+
 def test_a_worker_that_has_no_thread_to_spare_yet(monkeypatch, caplog):
     """It is said, and tried again."""
     monkeypatch.setattr(lookout.log, "propagate", True)
+    monkeypatch.setattr(lookout, "AFTER_FAILURE", 0.001)
     start, refused = threading.Thread.start, []
 
     def scarce(thread: threading.Thread) -> None:
@@ -101,7 +131,7 @@ def test_a_loop_that_is_gone_ends_the_thread():
 
     async def abandoned() -> None:
         # Nothing is cancelled: the loop ends as it does when LiteLLM's server is stopped by force.
-        asyncio.get_running_loop().create_task(lookout.forever(work.look, work.turn, lambda: 0.001))
+        asyncio.get_running_loop().create_task(lookout.forever(work.look, work.turn, briefly))
         while not work.looks:
             await asyncio.sleep(0.001)
 

@@ -42,7 +42,8 @@ class Load:
         )
         try:
             self.app.kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=80s")
-            until(lambda: all(of["requests"] for of in self.take().values()), 60, "the clients ask", every=0.5)
+            until(lambda: all(of["requests"] for of in self.look().values()), 60, "the clients ask", every=0.5)
+            self.take()
         except BaseException:
             self.__exit__()
             raise

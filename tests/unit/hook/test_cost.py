@@ -18,6 +18,7 @@ from sidecar.litellm_hot_reload import slices, startup
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import Knowledge
 from sidecar.litellm_hot_reload.adapter.routers import Members
+from sidecar.litellm_hot_reload.inotify import Inotify
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.models_file import ModelsFile
 from sidecar.models.entries import models_file_bytes
@@ -29,8 +30,10 @@ from tests.support.files import put, put_secret
 from .test_follower import Recorded
 
 MARGIN = 1.25
-IDLE, KEEPER = 13, 54
-"""Calls on Python 3.11 of a look that finds nothing new, and of a turn of the keeper with a token that is not due."""
+IDLE, WAIT, KEEPER = 13, 10, 54
+"""Calls on Python 3.11 of a look that finds nothing new, of the wait for the next, and of a turn of the keeper with a
+token that is not due.
+"""
 DIFFS = {"nothing": 1_793, "one": 5_583, "all": 98_448}
 """And of following a new models file of 42 models, of which so many have changed."""
 HELD, PEAK = 417_000, 753_000
@@ -88,6 +91,21 @@ def test_an_idle_look_costs_the_same_for_any_number_of_models(following):
         found.append({calls(following.follower.look) for _ in range(5)})
     print(found)
     assert found[0] == found[1] and max(found[0]) <= IDLE * MARGIN
+
+
+def test_an_idle_wait_looks_up_no_directory(following, monkeypatch):
+    """The kernel is asked once which directories to watch, and again when it has told something."""
+    monkeypatch.setattr(hook, "QUIET", 0.0)
+    monkeypatch.setattr(hook, "POLL", 0.0)
+    following.publish([managed_entry("m")])
+    following.turn()
+    with contextlib.closing(Inotify()) as notices:
+        first, *found = [calls(lambda: following.follower.wait(notices)) for _ in range(5)]
+        print(first, found)
+        assert max(found) <= WAIT * MARGIN < first
+        following.publish([managed_entry("n")])
+        told, again, *found = [calls(lambda: following.follower.wait(notices)) for _ in range(4)]
+        assert max(found) <= WAIT * MARGIN < min(told, again)
 
 
 @pytest.mark.parametrize(("changed", "of"), [("nothing", 0), ("one", 1), ("all", 42)])

@@ -195,7 +195,7 @@ class Follower:
 
     async def _follow_models(self, router: Router, wanted: Mapping[str, Entry]) -> bool:
         """Apply the difference between the models file and the router; returns whether there was one."""
-        listed, touched, slices = router.entries(), False, Slices()
+        listed, touched = router.entries(), False
         own_names = {item.get("model_name") for item in listed if not is_managed(item)}
         conflicts = frozenset(key for key, entry in wanted.items() if entry["model_name"] in own_names)
         for key in conflicts - self._conflicts:
@@ -203,6 +203,8 @@ class Follower:
         self._conflicts = conflicts
         present = {id_of(item): str(item.get("model_name")) for item in listed if is_managed(item)}
         copies = Counter(id_of(item) for item in listed)
+        # After a start without them every request for one of them fails until it is there.
+        slices = Slices() if present else Slices(share=0)
         for key in [key for key in present if key not in wanted or key in conflicts]:
             touched = self._remove(router, key, present[key]) or touched
             await slices.pause()

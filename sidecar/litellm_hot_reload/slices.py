@@ -17,16 +17,16 @@ SHARE = 6
 
 
 class Slices:
-    """Divides long work: after each slice, requests have a third of the time that it took, and, if there are any, six
-    times that time. Then the work takes a seventh of the time, and nobody waits much longer.
+    """Divides long work: after each slice, requests have a third of the time that it took, and, if there are any,
+    ``share`` times that time. With six times, the work takes a seventh of the time, and nobody waits much longer.
 
     Yielding for one loop iteration is not enough: a request takes dozens of them, each of which would wait for a slice.
     Nor is it for a thread, which need not ask anybody, to be interrupted: zlib lets go of the interpreter so often and
     shortly that who waits for it hardly ever gets it.
     """
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, share: int = SHARE) -> None:
+        self._share, self._began = share, time.monotonic()
 
     async def pause(self) -> None:
         """On the event loop."""
@@ -44,6 +44,6 @@ class Slices:
             return
         woken = time.monotonic() + worked / 3
         yield worked / 3
-        if time.monotonic() > woken + BUSY:
-            yield SHARE * worked
+        if self._share and time.monotonic() > woken + BUSY:
+            yield self._share * worked
         self._began = time.monotonic()

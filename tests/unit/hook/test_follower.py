@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.litellm_versions import versions
+from sidecar.litellm_hot_reload import follower as hook
 from sidecar.litellm_hot_reload.adapter.provider import Guard
 from sidecar.litellm_hot_reload.adapter.proxy import OLDEST, Knowledge, is_older
 from sidecar.litellm_hot_reload.adapter.routers import Refused
@@ -23,9 +24,11 @@ from sidecar.litellm_hot_reload.follower import (
 from sidecar.litellm_hot_reload.keeper import Keeper
 from sidecar.litellm_hot_reload.managed import is_managed
 from sidecar.litellm_hot_reload.models_file import ModelsFile
+from sidecar.litellm_hot_reload.slices import SHARE, Slices
 from sidecar.models.entries import models_file_bytes
 from tests.fakes.catalog import model
 from tests.support.entries import entries_of
+from tests.support.files import put
 
 
 class RouterOfTheFuture:
@@ -165,6 +168,18 @@ def settle(follower: Follower) -> None:
         if not turn(follower):
             return
     raise AssertionError("there is always something to do")
+
+
+def test_models_of_which_none_is_served_yet_are_not_held_back(known, monkeypatch):
+    """As after a start in which LiteLLM has loaded none of them itself; later changes give requests their time."""
+    follower, _ = known
+    shares = []
+    monkeypatch.setattr(hook, "Slices", lambda share=SHARE: shares.append(share) or Slices(share))
+    turn(follower)
+    models = follower.models.path
+    put(models, models_file_bytes(entries_of([model("gpt-4o"), model("o3")])))
+    turn(follower)
+    assert shares == [0, SHARE]
 
 
 def test_what_litellm_dropped_comes_back(known):

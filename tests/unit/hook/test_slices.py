@@ -28,12 +28,12 @@ class Clock:
         self.sleep(seconds)
 
 
-def slept(monkeypatch: pytest.MonkeyPatch, where: str, late: float, *slices: float) -> list[float]:
+def slept(monkeypatch: pytest.MonkeyPatch, where: str, late: float, *slices: float, share: int = SHARE) -> list[float]:
     """The seconds that requests have after each slice."""
     clock = Clock(late)
     monkeypatch.setattr(hook, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep))
     monkeypatch.setattr(hook, "asyncio", SimpleNamespace(sleep=clock.asleep))
-    work = Slices()
+    work = Slices(share)
     for worked in slices:
         clock.now += worked
         asyncio.run(work.pause()) if where == "loop" else work.rest()
@@ -47,6 +47,12 @@ def test_work_in_slices(where, monkeypatch):
     assert slept(monkeypatch, where, 0, SLICE / 2, SLICE) == pytest.approx([SLICE / 2])
     assert slept(monkeypatch, where, BUSY / 2, 0.03, 0.03) == pytest.approx([0.01, 0.01])
     assert slept(monkeypatch, where, 2 * BUSY, 0.03, 0.06) == pytest.approx([0.01, SHARE * 0.03, 0.02, SHARE * 0.06])
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_work_that_is_waited_for(where, monkeypatch):
+    """It gives away a third, whoever else is at work."""
+    assert slept(monkeypatch, where, 2 * BUSY, 0.03, 0.06, share=0) == pytest.approx([0.01, 0.02])
 
 
 @pytest.mark.parametrize("where", ["loop", "thread"])
